@@ -1,0 +1,186 @@
+/**
+ * The connection as the app holds it. Thin: it checks what the app passes, makes the costly
+ * things on first use, and leaves the rest to its life.
+ */
+import { closeCode } from '../core/causes.js'
+import { FST_ERR_LIFELINE_ARGUMENT } from '../core/errors.js'
+import { toPayload } from '../core/payload.js'
+import type { Payload, PushResult } from '../core/payload.js'
+import type { Message, Transport } from '../transports/transport.js'
+import { Life } from './life.js'
+import type { About, CloseInfo, LifeHost } from './life.js'
+
+/** What the app keeps on its connections: extend it by declaration merging. */
+export interface ConnectionData {}
+
+export interface PushOptions {
+  /** Send bytes as text (false), or a string as binary (true). @default true for bytes, false for all else */
+  binary?: boolean
+}
+
+/** A connection at one moment, as plain data. */
+export interface ConnectionInfo {
+  fd: number
+  id: string
+  transport: 'websocket' | 'sse'
+  state: 'open' | 'closing' | 'closed'
+  remoteAddress: string
+  /** Wall clock, ms since the epoch. */
+  openedAt: number
+  lastSeenAt: number
+  /** ms, smoothed; NaN before the first answered ping. */
+  roundTrip: number
+  bufferedBytes: number
+}
+
+/** The way in for the plugin: what it may do to a connection and an app may not. */
+export let lifeOf: (connection: Connection) => Life<Connection>
+
+export class Connection {
+  readonly #life: Life<Connection>
+  #data: ConnectionData | undefined
+  #signal: AbortSignal | undefined
+  #attached: AbortSignal | undefined
+  #closed: Promise<CloseInfo> | undefined
+
+  /** Connections are made by the plugin. */
+  constructor (host: LifeHost<Connection>, transport: Transport, about: About) {
+    this.#life = new Life<Connection>(host, transport, about, this)
+  }
+
+  static {
+    lifeOf = (connection) => connection.#life
+  }
+
+  /** Its number in this process: never reused, and no secret. */
+  get fd (): number { return this.#life.about.fd }
+
+  /** Its name, safe in a URL. No secret. */
+  get id (): string { return this.#life.id }
+
+  get transport (): 'websocket' | 'sse' { return this.#life.transport.kind }
+
+  /** `closing`: a close frame has passed, or the socket is ending. */
+  get state (): 'open' | 'closing' | 'closed' { return this.#life.state }
+
+  /** The peer's address; behind proxies by Fastify's `trustProxy`. */
+  get remoteAddress (): string { return this.#life.about.remoteAddress }
+
+  /** Wall clock, ms since the epoch. */
+  get openedAt (): number { return this.#life.openedAt }
+
+  /** When the peer was last known to live, ms since the epoch; exact to half the heartbeat's interval. */
+  get lastSeenAt (): number { return this.#life.lastSeenAt }
+
+  /** Round trip of the heartbeat's pings in ms, smoothed; NaN before the first answer. */
+  get roundTrip (): number { return this.#life.transport.roundTrip }
+
+  /** Bytes that wait to be handed to the operating system. */
+  get bufferedBytes (): number { return this.#life.transport.bufferedBytes }
+
+  /** The app's own bag. */
+  get data (): ConnectionData { return this.#data ??= {} }
+
+  set data (data: ConnectionData) { this.#data = data }
+
+  /**
+   * Aborts when the connection is over: give it to `fetch`, a query, a timer.
+   * (Fastify's own `request.signal` never aborts after an upgrade.)
+   */
+  get signal (): AbortSignal { return this.#signal ??= this.#abortsWhenOver() }
+
+  /** Aborts when this run's transport ends: timers and subscriptions of one run hang on it. */
+  get attached (): AbortSignal { return this.#attached ??= this.#abortsWhenOver() }
+
+  /** Resolves, and never rejects, when the connection is over. */
+  get closed (): Promise<CloseInfo> {
+    return this.#closed ??= new Promise((resolve) => {
+      this.#life.whenOver(() => { resolve(this.#life.info!) })
+    })
+  }
+
+  /** Pushes a message: a string, bytes, or anything `JSON.stringify` takes. Never throws. */
+  push (data: unknown, options?: PushOptions): PushResult {
+    const result = this.#push(data, options)
+    this.#life.pushed(result)
+    return result
+  }
+
+  #push (data: unknown, options: PushOptions | undefined): PushResult {
+    if (!this.#life.transport.open) return 'gone'
+    let payload: Payload
+    try {
+      payload = toPayload(data)
+    } catch (error) {
+      this.#life.misused(error as Error)
+      return 'invalid'
+    }
+    return this.#life.send(payload, options?.binary ?? typeof payload !== 'string')
+  }
+
+  /** Pings the peer: the round trip in ms, or Infinity if the connection ends first. Never rejects. */
+  ping (): Promise<number> {
+    return this.#life.transport.ping()
+  }
+
+  /**
+   * The messages of the peer, one at a time and in order, until the transport ends. The peer is slowed
+   * down when more than 256 KiB wait.
+   * @throws FST_ERR_LIFELINE_ALREADY_READING while another reader is at it
+   */
+  messages (): AsyncIterableIterator<Message> {
+    return this.#life.transport.messages()
+  }
+
+  /**
+   * The same as a callback: the next message comes when the promise that it returned has settled.
+   * What it throws ends the connection with 1011.
+   * @throws FST_ERR_LIFELINE_ALREADY_READING while another reader is at it
+   */
+  onMessage (handler: (message: Message) => unknown): void {
+    if (typeof handler !== 'function') throw new FST_ERR_LIFELINE_ARGUMENT(`onMessage takes a function, not ${typeof handler}`)
+    this.#read(this.messages(), handler).catch((error: unknown) => { this.#life.failed(error) })
+  }
+
+  /** Stops reading: the peer is slowed down by TCP. Not judged by the heartbeat for interval + timeout, then looked at. */
+  pauseReading (): void {
+    if (this.state === 'open') this.#life.transport.pause()
+  }
+
+  resumeReading (): void {
+    if (this.state === 'open') this.#life.transport.resume()
+  }
+
+  /** While on, the heartbeat never takes this connection for dead. It is still pinged. */
+  protect (on: boolean = true): void {
+    this.#life.protected = on
+  }
+
+  info (): ConnectionInfo {
+    const { fd, id, transport, state, remoteAddress, openedAt, lastSeenAt, roundTrip, bufferedBytes } = this
+    return { fd, id, transport, state, remoteAddress, openedAt, lastSeenAt, roundTrip, bufferedBytes }
+  }
+
+  /**
+   * Closes it: what was pushed before is sent first, then the close frame. A peer that does not answer
+   * is terminated after `closeTimeout`. A code or reason that RFC 6455 forbids is replaced, and reported.
+   */
+  close (code: number = closeCode.normal, reason: string = ''): void {
+    this.#life.close(code, reason, 'server')
+  }
+
+  /** Ends it at once, without a close frame; what waits is lost. */
+  terminate (): void {
+    this.#life.terminate('server')
+  }
+
+  async #read (messages: AsyncIterable<Message>, handler: (message: Message) => unknown): Promise<void> {
+    for await (const message of messages) await handler(message)
+  }
+
+  #abortsWhenOver (): AbortSignal {
+    const controller = new AbortController()
+    this.#life.whenOver(() => { controller.abort() })
+    return controller.signal
+  }
+}

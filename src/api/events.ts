@@ -1,0 +1,47 @@
+/**
+ * The events of a lifeline, and an emitter whose listeners cannot harm anything else.
+ */
+import { EventEmitter } from 'node:events'
+import type { Connection } from './connection.js'
+import type { CloseInfo } from './life.js'
+
+export interface Drop {
+  /** `unread`: they came for a route without a reader. */
+  reason: 'unread'
+  messages: number
+  bytes: number
+}
+
+export interface LifelineEvents {
+  /** A connection was adopted; its route handler is about to run. */
+  open: [connection: Connection]
+  /** It is over. */
+  close: [connection: Connection, info: CloseInfo]
+  /** Messages of the peer were let go. */
+  drop: [connection: Connection | undefined, drop: Drop]
+  /** The app's code failed: the connection was closed with 1011; or a call had to be refused. Without listeners it does not throw. */
+  error: [connection: Connection | undefined, error: unknown]
+}
+
+export class Events extends EventEmitter<LifelineEvents> {
+  readonly #threw: (event: string, error: unknown) => void
+
+  constructor (threw: (event: string, error: unknown) => void) {
+    super()
+    this.#threw = threw
+  }
+
+  /** Calls every listener, whatever the one before it did; what one throws or rejects is logged. */
+  override emit (event: any, ...args: any[]): boolean {
+    if (this.listenerCount(event) === 0) return false
+    for (const listener of this.rawListeners(event)) {
+      try {
+        const result: unknown = Reflect.apply(listener, this, args)
+        if (result instanceof Promise) result.catch((error: unknown) => { this.#threw(event, error) })
+      } catch (error) {
+        this.#threw(event, error)
+      }
+    }
+    return true
+  }
+}

@@ -1,0 +1,204 @@
+/**
+ * The life of one connection, from adoption to CloseInfo: what a transport reports, what the
+ * heartbeat asks, what the app may not touch.
+ * Invariant: it ends once, with one cause; after its end nothing is written and nothing is held.
+ * Knows its subject (the app's Connection) only as something to hand on.
+ */
+import { clampReason, closeCode, isSendable } from '../core/causes.js'
+import type { Cause } from '../core/causes.js'
+import { FST_ERR_LIFELINE_INVALID_CLOSE } from '../core/errors.js'
+import type { Cadence, Heartbeat, Peer, Pulse } from '../core/heartbeat.js'
+import type { Payload, PushResult } from '../core/payload.js'
+import type { Registry } from '../core/registry.js'
+import type { Transport, TransportEnd, TransportOwner } from '../transports/transport.js'
+
+/** How and why a connection ended. */
+export interface CloseInfo {
+  readonly fd: number
+  readonly id: string
+  /** The close code that went over the wire first; 1005: a close frame without a code; 1006: none. */
+  readonly code: number
+  readonly reason: string
+  readonly cause: Cause
+  /** Wall clock, ms since the epoch. */
+  readonly openedAt: number
+  readonly closedAt: number
+}
+
+/** What is known of a connection when it opens. */
+export interface About {
+  readonly fd: number
+  readonly remoteAddress: string
+  /** Of the request that was upgraded; for log lines. */
+  readonly reqId: string
+  /** null: no heartbeat on this route. */
+  readonly cadence: Cadence | null
+  /** The app's own handler of errors, if it has one. */
+  readonly onError: ((error: unknown) => void) | null
+}
+
+/** Who counts, logs and tells of what happens to the connections of one server. */
+export interface LifeHost<T extends object> {
+  readonly registry: Registry<T>
+  readonly heartbeat: Heartbeat
+  opened (subject: T, about: About): void
+  /** The app's code failed; `first`: for the first time on this connection. */
+  failed (subject: T, about: About, error: unknown, first: boolean): void
+  /** The app made a call that had to be mended or refused. */
+  misused (subject: T, error: Error): void
+  pushed (result: PushResult): void
+  dropped (subject: T, messages: number, bytes: number): void
+  closed (subject: T, about: About, info: CloseInfo): void
+}
+
+export class Life<T extends object> implements Peer, TransportOwner {
+  readonly about: About
+  readonly transport: Transport
+  readonly openedAt = Date.now()
+  /** How it ended; null while it has not. */
+  info: CloseInfo | null = null
+  protected = false
+
+  readonly #host: LifeHost<T>
+  readonly #subject: T
+  readonly #pulse: Pulse
+  #id: string | undefined
+  #cause: Cause | null = null
+  #failed = false
+  #whenOver: Array<() => void> | null = null
+
+  constructor (host: LifeHost<T>, transport: Transport, about: About, subject: T) {
+    this.#host = host
+    this.#subject = subject
+    this.about = about
+    this.transport = transport
+    this.#pulse = host.heartbeat.watch(this, about.cadence)
+    host.registry.add(about.fd, subject)
+  }
+
+  /** Tells the world. Apart from the constructor, for the subject is not whole before its end. */
+  begin (): void {
+    this.#host.opened(this.#subject, this.about)
+  }
+
+  get pulse (): Pulse { return this.#pulse }
+
+  get state (): 'open' | 'closing' | 'closed' {
+    if (this.info !== null) return 'closed'
+    return this.transport.open ? 'open' : 'closing'
+  }
+
+  get id (): string {
+    return this.#id ??= this.#host.registry.name(this.info === null ? this.#subject : undefined)
+  }
+
+  /** Wall clock, in ms. Exact to half the heartbeat's interval. */
+  get lastSeenAt (): number {
+    return Math.round(Date.now() - (performance.now() - this.#pulse.seenAt))
+  }
+
+  /** Sends a message; 'gone' if there is nobody. */
+  send (payload: Payload, binary: boolean): 'sent' | 'buffered' | 'gone' {
+    if (!this.transport.open) return 'gone'
+    return this.transport.send(payload, binary) ? 'sent' : 'buffered'
+  }
+
+  pushed (result: PushResult): void {
+    this.#host.pushed(result)
+  }
+
+  /** Starts the closing handshake, for this cause; a code or reason that may not be sent is replaced and reported. */
+  close (code: number, reason: string, cause: Cause): void {
+    if (this.info !== null) return
+    const sendable = isSendable(code)
+    const text = clampReason(String(reason))
+    if (!sendable || text !== reason) {
+      const wrong = sendable ? `the close reason is longer than 123 bytes: it was sent as "${text}"` : `${String(code)} is no close code that may be sent (RFC 6455 §7.4): ${closeCode.normal} was sent`
+      this.#host.misused(this.#subject, new FST_ERR_LIFELINE_INVALID_CLOSE(wrong))
+    }
+    this.#cause ??= cause
+    this.transport.close(sendable ? code : closeCode.normal, text)
+  }
+
+  terminate (cause: Cause): void {
+    if (this.info !== null) return
+    this.#cause ??= cause
+    this.transport.terminate()
+  }
+
+  misused (error: Error): void {
+    this.#host.misused(this.#subject, error)
+  }
+
+  /** Calls back when it is over; at once if it is. */
+  whenOver (callback: () => void): void {
+    if (this.info !== null) callback()
+    else (this.#whenOver ??= []).push(callback)
+  }
+
+  // As the transport sees it.
+
+  failed (error: unknown): void {
+    const first = !this.#failed && !(this.info !== null && isNewsOfTheEnd(error))
+    if (first) this.#failed = true
+    this.#host.failed(this.#subject, this.about, error, first)
+    if (first) this.about.onError?.(error)
+    if (this.transport.open) this.close(closeCode.internalError, '', 'handler')
+  }
+
+  dropped (messages: number, bytes: number): void {
+    this.#host.dropped(this.#subject, messages, bytes)
+  }
+
+  ended (end: TransportEnd): void {
+    this.#host.heartbeat.forget(this.#pulse)
+    this.#host.registry.remove(this.about.fd, this.#id)
+    // The info is what makes it over, and the id must not be entered in the registry any more.
+    const info: { -readonly [K in keyof CloseInfo]: CloseInfo[K] } = {
+      fd: this.about.fd,
+      id: '',
+      code: end.code,
+      reason: end.reason,
+      cause: this.#cause ?? end.cause,
+      openedAt: this.openedAt,
+      closedAt: Date.now()
+    }
+    this.info = info
+    info.id = this.id
+    const callbacks = this.#whenOver
+    this.#whenOver = null
+    if (callbacks !== null) for (const callback of callbacks) callback()
+    this.#host.closed(this.#subject, this.about, info)
+  }
+
+  // As the heartbeat sees it.
+
+  heard (): number { return this.transport.heard() }
+
+  written (): number { return this.transport.written() }
+
+  progress (): number { return this.transport.progress() }
+
+  backlog (): number { return this.transport.backlog() }
+
+  phase (): 'reading' | 'paused' | 'closing' {
+    const { transport } = this
+    if (!transport.open) return 'closing'
+    return transport.paused && !transport.peeking ? 'paused' : 'reading'
+  }
+
+  ask (): void { this.transport.beat() }
+
+  peek (on: boolean): void { this.transport.peek(on) }
+
+  lost (): void {
+    // A peer that only half-closed was not silent: it left without the handshake.
+    this.terminate(this.transport.open ? 'heartbeat' : 'reset')
+  }
+}
+
+/** The end of the connection, come back through what the app awaited (our `signal`, a pipeline): no failure of the app's. */
+function isNewsOfTheEnd (error: unknown): boolean {
+  const { name, code } = (error ?? {}) as { name?: unknown, code?: unknown }
+  return name === 'AbortError' || code === 'ERR_STREAM_PREMATURE_CLOSE'
+}

@@ -1,0 +1,207 @@
+/**
+ * `fastify.lifeline`: everything beyond `exists` and `safePush`, in one namespace.
+ * Sync verbs are local and immediate; async verbs will one day be answered by other nodes too.
+ */
+import type { FastifyRequest } from 'fastify'
+import { FST_ERR_LIFELINE_ARGUMENT, FST_ERR_LIFELINE_INVALID_FD, FST_ERR_LIFELINE_NO_CONNECTION } from '../core/errors.js'
+import type { Heartbeat } from '../core/heartbeat.js'
+import { toPayload } from '../core/payload.js'
+import type { Payload, PushResult } from '../core/payload.js'
+import type { Registry } from '../core/registry.js'
+import type { Tally } from '../core/tally.js'
+import type { Wheel } from '../core/wheel.js'
+import type { Log } from '../observe/log.js'
+import { lifeOf } from './connection.js'
+import type { Connection, ConnectionInfo, PushOptions } from './connection.js'
+import { Events } from './events.js'
+import { Host } from './host.js'
+
+/** Under this key a request holds its connection. */
+export const kConnection = Symbol('fastify-lifeline.connection')
+
+export interface BroadcastOptions extends PushOptions {
+  /** Who shall not get it: fds, connections, or a list of them. */
+  except?: number | Connection | ReadonlyArray<number | Connection>
+}
+
+export interface Stats {
+  /** Open or closing now. */
+  connections: number
+  opened: number
+  /** Ended, per cause. */
+  closed: Tally['closed']
+  upgrades: { refused: number, timedOut: number }
+  pushes: { sent: number, buffered: number, gone: number, invalid: number }
+  broadcasts: number
+  /** Pings sent, peers found dead, and turns of the wheel that came late because the loop stalled. */
+  heartbeat: { pings: number, lost: number, stalls: number }
+  /** Messages of peers that no reader wanted. */
+  dropped: number
+  errors: number
+}
+
+export interface HeartbeatStatus {
+  /** Whether the timer runs: it does from the first upgrade to the end of the last connection. */
+  readonly running: boolean
+  /** How long after its last sign of life a dead peer is found at the latest, in ms; Infinity with `heartbeat: false`. */
+  readonly bound: number
+}
+
+/** What a lifeline is made of. */
+export interface Parts {
+  readonly registry: Registry<Connection>
+  readonly wheel: Wheel
+  readonly heartbeat: Heartbeat
+  readonly tally: Tally
+  readonly log: Log
+  /** Of the plugin's heartbeat, in ms: for `sweep` where it is switched off, and the bound. */
+  readonly timeout: number
+  readonly bound: number
+}
+
+/** The way in for the plugin: where connections report to. */
+export let hostOf: (lifeline: Lifeline) => Host
+
+export class Lifeline extends Events {
+  readonly heartbeat: HeartbeatStatus
+  readonly #parts: Parts
+  readonly #registry: Registry<Connection>
+  readonly #tally: Tally
+  readonly #host: Host
+
+  /** Made by the plugin: one for each server. */
+  constructor (parts: Parts) {
+    super((event, error) => { parts.log.listenerThrew(event, error) })
+    this.#parts = parts
+    this.#registry = parts.registry
+    this.#tally = parts.tally
+    this.#host = new Host(parts.registry, parts.heartbeat, parts.tally, parts.log, (event, ...args) => { this.emit(event, ...args) })
+    this.heartbeat = {
+      get running () { return parts.wheel.running },
+      get bound () { return parts.bound }
+    }
+  }
+
+  static {
+    hostOf = (lifeline) => lifeline.#host
+  }
+
+  /** Connections here, open or closing. */
+  get size (): number { return this.#registry.size }
+
+  /** In the order of their fd. */
+  [Symbol.iterator] (): IterableIterator<Connection> {
+    return this.#registry.values()
+  }
+
+  /** Whether a push to this fd would find somebody, here and now. Takes anything; O(1), allocates nothing. */
+  exists (fd: unknown): boolean {
+    const connection = this.#registry.get(fd)
+    return connection !== undefined && lifeOf(connection).transport.open
+  }
+
+  get (fd: unknown): Connection | undefined {
+    return this.#registry.get(fd)
+  }
+
+  /**
+   * The connection of an upgraded request.
+   * @throws FST_ERR_LIFELINE_NO_CONNECTION for an ordinary request
+   */
+  of (request: FastifyRequest): Connection {
+    const connection = (request as { [kConnection]?: Connection | null } | undefined)?.[kConnection]
+    if (connection == null) throw new FST_ERR_LIFELINE_NO_CONNECTION()
+    return connection
+  }
+
+  /**
+   * Connections as plain data, in the order of their fd.
+   * @throws FST_ERR_LIFELINE_ARGUMENT if `after` or `limit` is no number
+   */
+  list ({ after = 0, limit = Infinity }: { after?: number, limit?: number } = {}): ConnectionInfo[] {
+    if (typeof after !== 'number' || Number.isNaN(after)) throw new FST_ERR_LIFELINE_ARGUMENT('list: after is an fd')
+    if (typeof limit !== 'number' || !(limit >= 0)) throw new FST_ERR_LIFELINE_ARGUMENT('list: limit is a number from 0')
+    const infos: ConnectionInfo[] = []
+    for (const [fd, connection] of this.#registry.entries()) {
+      if (infos.length >= limit) break
+      if (fd > after) infos.push(connection.info())
+    }
+    return infos
+  }
+
+  stats (): Stats {
+    const { opened, closed, upgrades, pushes, broadcasts, heartbeat, dropped, errors } = this.#tally
+    return {
+      connections: this.size,
+      opened,
+      closed: { ...closed },
+      upgrades: { ...upgrades },
+      pushes: { ...pushes },
+      broadcasts,
+      heartbeat: { ...heartbeat, stalls: this.#parts.wheel.stalls },
+      dropped,
+      errors
+    }
+  }
+
+  /** Pushes to one connection and says what became of it. Never throws. */
+  push (fd: unknown, data: unknown, options?: PushOptions): PushResult {
+    const connection = this.#registry.get(fd)
+    if (connection !== undefined) return connection.push(data, options)
+    if (typeof fd === 'number') {
+      this.#tally.pushes.gone++
+      return 'gone'
+    }
+    this.#tally.pushes.invalid++
+    this.#host.misused(undefined, new FST_ERR_LIFELINE_INVALID_FD(fd === null ? 'null' : `of type ${typeof fd}`))
+    return 'invalid'
+  }
+
+  /** Pushes to every connection here; framed as one message each. Returns to how many. Never throws for what is pushed. */
+  broadcast (data: unknown, options: BroadcastOptions = {}): number {
+    let payload: Payload
+    try {
+      payload = toPayload(data)
+    } catch (error) {
+      this.#host.misused(undefined, error as Error)
+      return 0
+    }
+    this.#tally.broadcasts++
+    const binary = options.binary ?? typeof payload !== 'string'
+    const except = toFds(options.except)
+    let count = 0
+    for (const [fd, connection] of this.#registry.entries()) {
+      if (except?.has(fd) === true) continue
+      if (lifeOf(connection).send(payload, binary) !== 'gone') count++
+    }
+    return count
+  }
+
+  /** Closes the connection with this fd or id; true if there was one. */
+  async disconnect (target: number | string, code?: number, reason?: string): Promise<boolean> {
+    const connection = typeof target === 'string' ? this.#registry.byId(target) : this.#registry.get(target)
+    if (connection === undefined || connection.state !== 'open') return false
+    connection.close(code, reason)
+    return true
+  }
+
+  /**
+   * What the heartbeat would do, now: whoever has been silent is asked; the fds of those who were asked
+   * at least `timeout` ms ago and have stayed silent since are returned, and, if `close`, terminated.
+   * Also with `heartbeat: false`, for an app that keeps its own time.
+   */
+  sweep ({ close = true }: { close?: boolean } = {}): number[] {
+    const { heartbeat, timeout } = this.#parts
+    const lives = Array.from(this.#registry.values(), lifeOf)
+    const overdue = heartbeat.sweep(lives.map((life) => life.pulse), timeout)
+    const lost = lives.filter((life) => overdue.has(life.pulse) && !life.protected)
+    if (close) for (const life of lost) heartbeat.lose(life.pulse)
+    return lost.map((life) => life.about.fd)
+  }
+}
+
+function toFds (except: BroadcastOptions['except']): Set<number> | undefined {
+  if (except === undefined) return undefined
+  const list = Array.isArray(except) ? except : [except as number | Connection]
+  return new Set(list.map((one) => typeof one === 'number' ? one : one.fd))
+}

@@ -1,0 +1,81 @@
+/**
+ * Why connections end: one table of causes, with the close code that goes with each
+ * and what a client should do about it. docs/causes.md is compared with it by a test.
+ * Source of the codes: RFC 6455 §7.4 and the IANA WebSocket Close Code registry.
+ */
+
+/** Close codes that this package sends or reports by itself. */
+export const closeCode = {
+  normal: 1000,
+  noStatus: 1005,
+  abnormal: 1006,
+  tooBig: 1009,
+  internalError: 1011,
+  serviceRestart: 1012
+} as const
+
+export const causes = {
+  client: {
+    code: null,
+    meaning: 'the client closed the connection cleanly, with a code of its choice',
+    client: 'nothing: it left on purpose'
+  },
+  reset: {
+    code: null,
+    meaning: 'the connection broke without a close frame (ECONNRESET, EPIPE, a killed process); reported as 1006',
+    client: 'reconnect, with backoff'
+  },
+  heartbeat: {
+    code: null,
+    meaning: 'the peer was silent for interval + timeout and was terminated; reported as 1006',
+    client: 'reconnect, with backoff'
+  },
+  handler: {
+    code: closeCode.internalError,
+    meaning: 'the route handler or one of its listeners threw or rejected',
+    client: 'reconnect, with backoff; the same request may fail again'
+  },
+  protocol: {
+    code: null,
+    meaning: 'the peer broke RFC 6455; closed with the code that names the breach (1002, 1007, 1008)',
+    client: 'do not reconnect: the client, or something on the way, is broken'
+  },
+  limit: {
+    code: closeCode.tooBig,
+    meaning: 'the peer sent a message larger than limits.payload',
+    client: 'reconnect, but do not send that message again'
+  },
+  server: {
+    code: closeCode.normal,
+    meaning: 'the app closed or terminated the connection, with a code of its choice',
+    client: 'by the code: 1000 and 3500-4999 are final, on any other reconnect with backoff'
+  },
+  shutdown: {
+    code: closeCode.serviceRestart,
+    meaning: 'fastify.close() was called',
+    client: 'reconnect after a random delay: every client was told at about the same time'
+  }
+} as const satisfies Record<string, { code: number | null, meaning: string, client: string }>
+
+/** Why a connection ended. */
+export type Cause = keyof typeof causes
+
+/** Causes that are everyday life on the internet: debug level, counted, summed up once a minute. */
+export const isChurn = (cause: Cause): boolean => cause !== 'handler'
+
+const REASON_BYTES = 123
+
+/** Whether an endpoint may put this code into a close frame (RFC 6455 §7.4.1-2). */
+export const isSendable = (code: number): boolean =>
+  Number.isInteger(code) &&
+  ((code >= 3000 && code <= 4999) || (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006))
+
+/** The reason, cut at a character boundary to the 123 bytes that a control frame has room for (RFC 6455 §5.5). */
+export function clampReason (reason: string): string {
+  if (reason.length * 3 <= REASON_BYTES || Buffer.byteLength(reason) <= REASON_BYTES) return reason
+  const bytes = Buffer.from(reason)
+  let end = REASON_BYTES
+  // 10xxxxxx continues a character: step back to where one begins.
+  while ((bytes[end]! & 0xc0) === 0x80) end--
+  return bytes.toString('utf8', 0, end)
+}

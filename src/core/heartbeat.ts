@@ -1,0 +1,271 @@
+/**
+ * Finds peers that are gone, without ever taking a live one for dead.
+ * Invariant: a peer last heard at time t is declared lost no later than
+ * t + interval + timeout + one slot, and never before it was asked and had `timeout` to answer.
+ * Knows nothing of sockets: a peer is seven methods. Counts nothing per message: it compares
+ * byte counters when a peer is due.
+ */
+import { Entry } from './wheel.js'
+import type { Wheel } from './wheel.js'
+
+/** What the heartbeat sees of a connection. */
+export interface Peer {
+  /** Grows whenever anything is heard from the peer. */
+  heard (): number
+  /** Grows whenever anything is written to the peer. */
+  written (): number
+  /** Grows whenever bytes that had to wait are taken off our hands: only a live peer makes room. */
+  progress (): number
+  /** Bytes that wait here, or were written and are not known to have arrived. */
+  backlog (): number
+  /** `reading`: we hear the peer. `paused`: we do not listen. `closing`: the closing handshake is under way. */
+  phase (): 'reading' | 'paused' | 'closing'
+  /** Whether the app asked that this peer is never declared lost. */
+  readonly protected: boolean
+  /** Sends a ping. */
+  ask (): void
+  /** Reads on, although paused, until something is heard: the only way to judge a paused peer. */
+  peek (on: boolean): void
+  /** The peer is gone. */
+  lost (): void
+}
+
+export interface Cadence {
+  /** How long a peer may be silent before it is asked, in ms. */
+  readonly interval: number
+  /** How long it then has to answer, in ms. */
+  readonly timeout: number
+}
+
+/** With more than this unconfirmed, an answer may be slow for want of bandwidth, not of a peer. In bytes. */
+const MUCH = 64 * 1024
+
+/** Fresh pings that one suspicion can get because of stalls: a process that always stalls must still find the dead. */
+const GRACES = 3
+
+/** The state of one watched peer, and its place in the wheel. */
+export class Pulse extends Entry {
+  readonly peer: Peer
+  readonly cadence: Cadence | null
+  readonly #heartbeat: Heartbeat
+  /** When something new was last seen to have come from the peer; monotonic, ms. */
+  seenAt: number
+  /** The turn in which it was asked; 0 while it is not suspected. */
+  asked = 0
+  graces = 0
+  /** Checks in a row without a word from us. */
+  quiet = 0
+  /** The turn in which it was found paused, or closing; 0 while it is not. */
+  pausedTurn = 0
+  closingTurn = 0
+  peeking = false
+  forgotten = false
+  heard = -1
+  written: number
+  progress: number
+
+  constructor (heartbeat: Heartbeat, peer: Peer, cadence: Cadence | null, now: number) {
+    super()
+    this.#heartbeat = heartbeat
+    this.peer = peer
+    this.cadence = cadence
+    this.seenAt = now
+    this.written = peer.written()
+    this.progress = peer.progress()
+  }
+
+  override due (): void {
+    this.#heartbeat.check(this)
+  }
+}
+
+export interface HeartbeatCounts { pings: number, lost: number }
+
+export class Heartbeat {
+  readonly #wheel: Wheel
+  readonly #now: () => number
+  readonly #stallTimeout: number
+  readonly #closeTimeout: number
+  readonly #counts: HeartbeatCounts
+  readonly #overdue: Pulse[] = []
+  #verifying: NodeJS.Immediate | null = null
+  #spread = 0
+
+  constructor (
+    wheel: Wheel,
+    options: { stallTimeout: number, closeTimeout: number },
+    counts: HeartbeatCounts,
+    now: () => number = () => performance.now()
+  ) {
+    this.#wheel = wheel
+    this.#stallTimeout = options.stallTimeout
+    this.#closeTimeout = options.closeTimeout
+    this.#counts = counts
+    this.#now = now
+  }
+
+  /** Watches a peer until `forget`. Without a cadence it is never asked nor lost; only its closing is seen through. */
+  watch (peer: Peer, cadence: Cadence | null): Pulse {
+    const pulse = new Pulse(this, peer, cadence, this.#now())
+    // The golden ratio spreads the first checks, and so the pings, evenly over the period.
+    const period = this.#period(pulse)
+    this.#spread = (this.#spread + 0.6180339887498949) % 1
+    this.#wheel.wait(pulse, 1 + Math.floor(this.#spread * period))
+    return pulse
+  }
+
+  forget (pulse: Pulse): void {
+    pulse.forgotten = true
+    this.#wheel.cancel(pulse)
+  }
+
+  /**
+   * Looks at every peer now, whether due or not: asks the silent, and gives back those who were
+   * asked at least `timeout` ms ago and have not answered since.
+   */
+  sweep (pulses: Iterable<Pulse>, timeout: number): Set<Pulse> {
+    const turn = this.#wheel.turn
+    const overdue = new Set<Pulse>()
+    for (const pulse of pulses) {
+      if (pulse.peer.phase() !== 'reading') continue
+      if (this.#listen(pulse)) {
+        this.#relax(pulse)
+      } else if (pulse.asked === 0 || this.#wheel.lateTurn > pulse.asked) {
+        pulse.asked = turn
+        this.#ask(pulse)
+      } else if (turn >= this.#deadline(pulse, this.#wheel.turns(pulse.cadence?.timeout ?? timeout))) {
+        overdue.add(pulse)
+      }
+    }
+    return overdue
+  }
+
+  lose (pulse: Pulse): void {
+    this.#counts.lost++
+    pulse.peer.lost()
+  }
+
+  /** Forgets everything that is still to happen. */
+  stop (): void {
+    if (this.#verifying !== null) clearImmediate(this.#verifying)
+    this.#verifying = null
+    this.#overdue.length = 0
+  }
+
+  /** Peers are looked at twice an interval, so that none is silent for longer than one before it is asked. */
+  #period (pulse: Pulse): number {
+    return Math.max(1, Math.floor((pulse.cadence?.interval ?? 2 * this.#closeTimeout) / 2 / this.#wheel.slot))
+  }
+
+  check (pulse: Pulse): void {
+    const { peer, cadence } = pulse
+    const turn = this.#wheel.turn
+    const period = this.#period(pulse)
+    const phase = peer.phase()
+    if (phase === 'closing') {
+      this.#seeOut(pulse)
+      return
+    }
+    const alive = this.#listen(pulse)
+    if (alive) this.#relax(pulse)
+    if (alive || cadence === null) {
+      if (cadence !== null) this.#keepOpen(pulse)
+      this.#wheel.wait(pulse, period)
+      return
+    }
+    const timeout = this.#wheel.turns(cadence.timeout)
+    if (pulse.asked === 0 && phase === 'paused') {
+      if (pulse.pausedTurn === 0) pulse.pausedTurn = turn
+      const patience = this.#wheel.turns(cadence.interval + cadence.timeout)
+      if (peer.protected || turn - pulse.pausedTurn < patience) {
+        this.#keepOpen(pulse)
+        this.#wheel.wait(pulse, period)
+        return
+      }
+      pulse.peeking = true
+      peer.peek(true)
+    }
+    const afterStall = this.#wheel.lateTurn > pulse.asked && pulse.graces < GRACES
+    if (pulse.asked === 0 || afterStall) {
+      if (pulse.asked !== 0) pulse.graces++
+      pulse.asked = turn
+      this.#ask(pulse)
+      this.#wheel.wait(pulse, Math.min(period, timeout))
+      return
+    }
+    const left = this.#deadline(pulse, timeout) - turn
+    if (left > 0) this.#wheel.wait(pulse, Math.min(period, left))
+    else this.#doubt(pulse)
+  }
+
+  /** Whether the peer has shown life since the last look. */
+  #listen (pulse: Pulse): boolean {
+    const heard = pulse.peer.heard()
+    const progress = pulse.peer.progress()
+    const alive = heard !== pulse.heard || progress !== pulse.progress
+    if (alive) pulse.seenAt = this.#now()
+    pulse.heard = heard
+    pulse.progress = progress
+    return alive
+  }
+
+  #relax (pulse: Pulse): void {
+    pulse.asked = 0
+    pulse.graces = 0
+    pulse.pausedTurn = 0
+    if (pulse.peeking) {
+      pulse.peeking = false
+      pulse.peer.peek(false)
+    }
+  }
+
+  /** Middleboxes that watch one direction only: a word from us at least every interval. */
+  #keepOpen (pulse: Pulse): void {
+    const written = pulse.peer.written()
+    if (written !== pulse.written) pulse.quiet = 0
+    else if (++pulse.quiet >= 2) this.#ask(pulse)
+    pulse.written = written
+  }
+
+  #ask (pulse: Pulse): void {
+    pulse.quiet = 0
+    this.#counts.pings++
+    pulse.peer.ask()
+    pulse.written = pulse.peer.written()
+  }
+
+  #deadline (pulse: Pulse, timeout: number): number {
+    if (pulse.peer.backlog() <= MUCH) return pulse.asked + timeout
+    return pulse.asked + Math.max(timeout, this.#wheel.turns(this.#stallTimeout))
+  }
+
+  /** After a stall a timer fires before queued input is read: judge behind the poll phase, not before it. */
+  #doubt (pulse: Pulse): void {
+    this.#overdue.push(pulse)
+    this.#verifying ??= setImmediate(this.#verify)
+  }
+
+  readonly #verify = (): void => {
+    this.#verifying = null
+    for (const pulse of this.#overdue.splice(0)) {
+      if (pulse.forgotten) continue
+      if (pulse.peer.phase() === 'closing') {
+        this.#seeOut(pulse)
+      } else if (this.#listen(pulse) || pulse.peer.protected) {
+        this.#relax(pulse)
+        this.#wheel.wait(pulse, this.#period(pulse))
+      } else {
+        this.lose(pulse)
+      }
+    }
+  }
+
+  /** ws bounds a closing handshake that it began; a peer that only half-closed is ours to bound. */
+  #seeOut (pulse: Pulse): void {
+    const turn = this.#wheel.turn
+    const timeout = this.#wheel.turns(this.#closeTimeout)
+    if (pulse.closingTurn === 0) pulse.closingTurn = turn
+    if (turn - pulse.closingTurn >= timeout) pulse.peer.lost()
+    else this.#wheel.wait(pulse, timeout)
+  }
+}

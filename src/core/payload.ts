@@ -1,0 +1,38 @@
+/**
+ * What can be pushed, and as which bytes: strings and JSON as text, bytes as binary.
+ * Bytes are viewed, never copied.
+ */
+import { types } from 'node:util'
+import { FST_ERR_LIFELINE_INVALID_DATA } from './errors.js'
+
+/** A message on its way out: text as a string, bytes as a view. */
+export type Payload = string | Buffer
+
+/**
+ * What became of a push. `sent`: handed to the operating system. `buffered`: taken, and waits for the
+ * peer to make room. `gone`: nobody there. `invalid`: no message, or no fd; reported as an `error` event.
+ */
+export type PushResult = 'sent' | 'buffered' | 'gone' | 'invalid'
+
+/**
+ * A string, a Buffer, typed array, DataView or ArrayBuffer, or anything `JSON.stringify` takes.
+ * @throws FST_ERR_LIFELINE_INVALID_DATA for what has no JSON, and for what becomes an empty object by mistake (a Promise, a Blob)
+ */
+export function toPayload (data: unknown): Payload {
+  if (typeof data === 'string') return data
+  if (Buffer.isBuffer(data)) return data
+  if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+  if (types.isAnyArrayBuffer(data)) return Buffer.from(data)
+  if (types.isPromise(data)) throw new FST_ERR_LIFELINE_INVALID_DATA('it is a Promise: await it first')
+  if (data instanceof Blob) throw new FST_ERR_LIFELINE_INVALID_DATA('it is a Blob: await its arrayBuffer() first')
+  let text: string | undefined
+  try {
+    text = JSON.stringify(data)
+  } catch (error) {
+    const reason = new FST_ERR_LIFELINE_INVALID_DATA(`JSON.stringify: ${error instanceof Error ? error.message : String(error)}`)
+    reason.cause = error
+    throw reason
+  }
+  if (text === undefined) throw new FST_ERR_LIFELINE_INVALID_DATA(`${typeof data} has no JSON`)
+  return text
+}

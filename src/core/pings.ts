@@ -1,0 +1,79 @@
+/**
+ * The open pings of one transport: which pong answers which, and the round trip.
+ * Invariant: only a pong that equals an open ping counts, and it closes all earlier ones
+ * (RFC 6455 §5.5.3: a pong echoes its ping; frames are processed in order).
+ * Knows nothing of sockets: it makes payloads and reads payloads.
+ */
+import { randomBytes } from 'node:crypto'
+
+// Sets our pings apart from the app's own, and from what a peer makes up.
+const nonce = randomBytes(4).readUInt32BE()
+
+/** A peer that answers nothing must not make the list grow. */
+const OPEN_MAX = 4
+
+interface OpenPing {
+  readonly number: number
+  readonly sentAt: number
+  /** What had been written to the transport when the ping was, in bytes. */
+  readonly written: number
+}
+
+export class Pings {
+  /** Round trip in ms, smoothed as TCP does (RFC 6298: 1/8 of each new one); NaN before the first. */
+  roundTrip = NaN
+  /** Bytes known to have arrived: all that was written before the last answered ping. */
+  confirmed = 0
+
+  readonly #open: OpenPing[] = []
+  #number = 0
+  #asked: { number: number, promise: Promise<number>, resolve: (roundTrip: number) => void } | null = null
+
+  /** Opens a ping and gives its payload. */
+  open (now: number, written: number): Buffer {
+    const number = this.#number = (this.#number + 1) >>> 0
+    if (this.#open.length === OPEN_MAX) this.#open.shift()
+    this.#open.push({ number, sentAt: now, written })
+    const payload = Buffer.allocUnsafe(8)
+    payload.writeUInt32BE(nonce, 0)
+    payload.writeUInt32BE(number, 4)
+    return payload
+  }
+
+  /** Whether the pong answers one of ours. */
+  answer (payload: Buffer, now: number): boolean {
+    if (payload.length !== 8 || payload.readUInt32BE(0) !== nonce) return false
+    const number = payload.readUInt32BE(4)
+    const at = this.#open.findIndex((ping) => ping.number === number)
+    if (at === -1) return false
+    const { sentAt, written } = this.#open[at]!
+    this.#open.splice(0, at + 1)
+    this.confirmed = written
+    const roundTrip = now - sentAt
+    this.roundTrip = Number.isNaN(this.roundTrip) ? roundTrip : this.roundTrip + (roundTrip - this.roundTrip) / 8
+    if (this.#asked !== null && number >= this.#asked.number) {
+      this.#asked.resolve(roundTrip)
+      this.#asked = null
+    }
+    return true
+  }
+
+  /** The round trip of the next ping that `send` puts out; callers that come while one is open share it. */
+  ask (send: () => void): Promise<number> {
+    if (this.#asked === null) {
+      let resolve!: (roundTrip: number) => void
+      const promise = new Promise<number>((_resolve) => { resolve = _resolve })
+      this.#asked = { number: this.#number + 1, promise, resolve }
+      send()
+      return promise
+    }
+    return this.#asked.promise
+  }
+
+  /** The transport is gone: whoever waits learns that no answer will come. */
+  end (): void {
+    this.#asked?.resolve(Infinity)
+    this.#asked = null
+    this.#open.length = 0
+  }
+}

@@ -1,0 +1,25 @@
+/**
+ * The package's face: the plugin, the types that an app may name, the errors that it may match.
+ * `import lifeline from` and `const lifeline = require(…)` both give the plugin.
+ */
+import fp from 'fastify-plugin'
+import { lifelinePlugin } from './plugin/plugin.js'
+
+// fastify-plugin sets `default` and `fastifyLifeline` on what it returns.
+const plugin = fp(lifelinePlugin, { fastify: '5.x', name: 'fastify-lifeline' })
+
+export default plugin
+export { plugin as fastifyLifeline, plugin as 'module.exports' }
+
+export { Connection } from './api/connection.js'
+export type { ConnectionData, ConnectionInfo, PushOptions } from './api/connection.js'
+export type { Drop, LifelineEvents } from './api/events.js'
+export type { CloseInfo } from './api/life.js'
+export { Lifeline } from './api/lifeline.js'
+export type { BroadcastOptions, HeartbeatStatus, Stats } from './api/lifeline.js'
+export type { Cause } from './core/causes.js'
+export { causes } from './core/causes.js'
+export * as errors from './core/errors.js'
+export type { PushResult } from './core/payload.js'
+export type { HeartbeatOptions, LifelineOptions, LifelineRouteOptions } from './plugin/options.js'
+export type { Message } from './transports/transport.js'

@@ -1,0 +1,95 @@
+/**
+ * What this package says in the app's log, and how often.
+ * Invariant: the number of lines above debug is bounded by time and by the app's own errors,
+ * never by what peers do.
+ */
+import { isChurn } from '../core/causes.js'
+import type { Cause } from '../core/causes.js'
+
+/** How long churn is gathered before one line sums it up, in ms. */
+export const SUMMARY_WINDOW = 60_000
+
+/** What we need of `fastify.log`. */
+export interface Logger {
+  debug (fields: object, message: string): void
+  info (fields: object, message: string): void
+  warn (fields: object, message: string): void
+  error (fields: object, message: string): void
+}
+
+interface Who { readonly fd: number, readonly reqId: string }
+
+export class Log {
+  readonly #logger: Logger
+  readonly #churn = new Map<Cause, number>()
+  readonly #misuses = new Map<string, number>()
+  #window: NodeJS.Timeout | null = null
+
+  constructor (logger: Logger) {
+    this.#logger = logger
+  }
+
+  /** Something worth one line in the life of the server. */
+  notice (message: string): void {
+    this.#logger.info({}, `lifeline: ${message}`)
+  }
+
+  opened ({ fd, reqId }: Who): void {
+    this.#logger.debug({ fd, reqId }, 'lifeline: open')
+  }
+
+  closed ({ fd, reqId }: Who, { cause, code, reason }: { cause: Cause, code: number, reason: string }): void {
+    this.#logger.debug({ fd, reqId, cause, code, reason }, 'lifeline: closed')
+    if (!isChurn(cause)) return
+    this.#churn.set(cause, (this.#churn.get(cause) ?? 0) + 1)
+    this.#gather()
+  }
+
+  failed ({ fd, reqId }: Who, err: unknown): void {
+    this.#logger.error({ err, fd, reqId }, 'lifeline: the handler of a connection failed')
+  }
+
+  failedAgain ({ fd, reqId }: Who, err: unknown): void {
+    this.#logger.debug({ err, fd, reqId }, 'lifeline: the handler of a connection that has ended failed')
+  }
+
+  /** One line a window for each kind of mistake: a loop over a wrong fd must not fill the disk. */
+  misused (err: Error & { code?: string }, fd: number | undefined): void {
+    const kind = err.code ?? err.name
+    const before = this.#misuses.get(kind) ?? 0
+    this.#misuses.set(kind, before + 1)
+    this.#gather()
+    if (before === 0) this.#logger.error({ err, fd }, `lifeline: ${err.message}`)
+  }
+
+  listenerThrew (event: string, err: unknown): void {
+    this.#logger.error({ err }, `lifeline: a listener of the event "${event}" failed`)
+  }
+
+  hookThrew (err: unknown): void {
+    this.#logger.error({ err }, 'lifeline: a hook or handler of the app failed while it was told of an end')
+  }
+
+  /** Says what was gathered, and stops gathering. */
+  close (): void {
+    if (this.#window === null) return
+    clearTimeout(this.#window)
+    this.#summarize()
+  }
+
+  #gather (): void {
+    this.#window ??= setTimeout(this.#summarize, SUMMARY_WINDOW).unref()
+  }
+
+  readonly #summarize = (): void => {
+    this.#window = null
+    const repeated = [...this.#misuses].filter(([, times]) => times > 1)
+    const fields = {
+      ...(this.#churn.size > 0 && { closed: Object.fromEntries(this.#churn) }),
+      ...(repeated.length > 0 && { errors: Object.fromEntries(repeated) })
+    }
+    this.#churn.clear()
+    this.#misuses.clear()
+    if (Object.keys(fields).length > 0) this.#logger.info(fields, 'lifeline: connections ended in the last minute')
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * How a WebSocket becomes a connection: between the server's `connection` event and the call of
+ * the route handler. The Fastify request is found through the raw one, and let go of again.
+ * Invariant: whoever the server has made a socket for is adopted, or was not made from our class.
+ */
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type WebSocket from 'ws'
+import { Connection, lifeOf } from '../api/connection.js'
+import { hostOf, kConnection } from '../api/lifeline.js'
+import type { Lifeline } from '../api/lifeline.js'
+import type { Cadence } from '../core/heartbeat.js'
+import { nextFd } from '../core/registry.js'
+import { Entry } from '../core/wheel.js'
+import type { Wheel } from '../core/wheel.js'
+import type { Supervision } from '../transports/websocket/supervise.js'
+import { WebSocketTransport } from '../transports/websocket/transport.js'
+import type { Transport } from '../transports/transport.js'
+import type { WebsocketPluginOptions } from '@fastify/websocket'
+import type { Upgrades } from './upgrades.js'
+
+const kFastify = Symbol('fastify-lifeline.fastify')
+
+interface Raw extends IncomingMessage {
+  [kFastify]?: { readonly request: FastifyRequest, readonly reply: FastifyReply } | undefined
+}
+
+export interface Adoption {
+  readonly lifeline: Lifeline
+  readonly upgrades: Upgrades
+  readonly supervision: Supervision
+  readonly wheel: Wheel
+  /** The heartbeat of a request's route. */
+  readonly cadenceOf: (request: FastifyRequest | undefined) => Cadence | null
+  /** The app's own handler of errors, where we registered @fastify/websocket. */
+  readonly errorHandler: WebsocketPluginOptions['errorHandler']
+  /** Whether the app registered @fastify/websocket: then its calls, and the end of its handlers, cannot be seen. */
+  readonly foreign: boolean
+  /** How long a handler that cannot be seen is taken to be still at work, in ms. */
+  readonly patience: number
+}
+
+/** An onRequest hook: notes which Fastify request belongs to a raw one that asks for an upgrade. */
+export function note (request: FastifyRequest, reply: FastifyReply): void {
+  if (request.raw.headers.upgrade !== undefined) (request.raw as Raw)[kFastify] = { request, reply }
+}
+
+export function adopt (adoption: Adoption, socket: WebSocket, raw: IncomingMessage): void {
+  const { lifeline, supervision, foreign } = adoption
+  const stream: Duplex = adoption.upgrades.adopt(raw) ?? raw.socket
+  const { request, reply } = (raw as Raw)[kFastify] ?? {}
+  delete (raw as Raw)[kFastify]
+  if (!(socket instanceof supervision.WebSocket)) return
+  const transport = new WebSocketTransport(socket, stream, supervision, foreign)
+  const connection = new Connection(hostOf(lifeline), transport, {
+    fd: nextFd(),
+    remoteAddress: request?.ip ?? raw.socket?.remoteAddress ?? '',
+    reqId: request?.id ?? '',
+    cadence: adoption.cadenceOf(request),
+    onError: relay(adoption, socket, request, reply)
+  })
+  const life = lifeOf(connection)
+  transport.start(supervision, life)
+  if (request !== undefined) {
+    request.fd = connection.fd
+    request[kConnection] = connection
+  }
+  if (foreign) {
+    const patience = new Patience(transport)
+    adoption.wheel.wait(patience, adoption.wheel.turns(adoption.patience))
+    life.whenOver(() => { adoption.wheel.cancel(patience) })
+  }
+  life.begin()
+}
+
+function relay ({ errorHandler }: Adoption, socket: WebSocket, request?: FastifyRequest, reply?: FastifyReply): ((error: unknown) => void) | null {
+  if (errorHandler === undefined || request === undefined || reply === undefined) return null
+  return (error) => { errorHandler.call(request.server, error as Error, socket, request, reply) }
+}
+
+/** Where the end of a handler cannot be seen, time stands in for it. */
+class Patience extends Entry {
+  readonly #transport: Transport
+
+  constructor (transport: Transport) {
+    super()
+    this.#transport = transport
+  }
+
+  override due (): void {
+    this.#transport.settled()
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * What a registered lifeline adds to Fastify's types.
+ */
+import type { Connection } from '../api/connection.js'
+import type { kConnection, Lifeline } from '../api/lifeline.js'
+import type { PushOptions } from '../api/connection.js'
+import type { LifelineRouteOptions } from './options.js'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /**
+     * Whether a push to this fd would find somebody: a connection that is open, here and now.
+     * Takes anything, never throws, O(1), allocates nothing.
+     */
+    exists (fd: unknown): boolean
+    /**
+     * Pushes a message to a connection: a string, a Buffer, typed array or ArrayBuffer, or anything
+     * `JSON.stringify` takes. True: handed over. False: nobody there, or no message. Never throws.
+     */
+    safePush (fd: unknown, data: unknown, options?: PushOptions): boolean
+    /** Everything else. */
+    lifeline: Lifeline
+  }
+
+  interface FastifyRequest {
+    /** The number of this request's connection; 0 on an ordinary request. */
+    fd: number
+    [kConnection]: Connection | null
+  }
+
+  interface FastifyContextConfig {
+    lifeline?: LifelineRouteOptions
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * The options of the plugin and of its routes: names, defaults, rules. What breaks a rule throws
+ * at registration, with the option's name, the rule and the value.
+ * Invariant: an option that is not in the schema does not exist.
+ */
+import type { WebsocketPluginOptions } from '@fastify/websocket'
+import { Ajv } from 'ajv'
+import type { ErrorObject, SchemaObject } from 'ajv'
+import { FST_ERR_LIFELINE_OPTION } from '../core/errors.js'
+import type { Cadence } from '../core/heartbeat.js'
+
+export interface HeartbeatOptions {
+  /** How long a peer may be silent before it is pinged, in ms. Keep it below the idle timeout of every proxy on the way (nginx: 60 s). @default 20_000 */
+  interval?: number
+  /** How long a pinged peer then has to answer before it is terminated, in ms. @default 10_000 */
+  timeout?: number
+}
+
+export interface LifelineOptions {
+  /** The heartbeat, or false for none. A dead peer is found within interval + timeout. */
+  heartbeat?: HeartbeatOptions | false
+  backpressure?: {
+    /** How long a peer with more than 64 KiB on their way to it may take to show any progress before the heartbeat gives it up, in ms. @default 30_000 */
+    stallTimeout?: number
+  }
+  /** How long a peer has to answer our close frame before it is terminated, in ms. @default 5_000 */
+  closeTimeout?: number
+  /** How long the app's hooks may take to decide on an upgrade, in ms. After it the client gets a 503. @default 10_000 */
+  upgradeTimeout?: number
+  drain?: {
+    /** Over how long `fastify.close()` spreads the closing of connections, in ms. @default 0 */
+    window?: number
+    /** How long `fastify.close()` waits for what is buffered to leave before it closes anyway, in ms. @default 10_000 */
+    timeout?: number
+  }
+  limits?: {
+    /** The largest message that a peer may send, in bytes; a larger one is refused with close code 1009. @default 1_048_576 */
+    payload?: number
+  }
+  /** Passed on to @fastify/websocket, which we register (unless the app has done so before us). Its handlers are called from ours. @default {} */
+  websocket?: WebsocketPluginOptions
+}
+
+/** What a route may set in `config: { lifeline: … }`. */
+export interface LifelineRouteOptions {
+  /** For this route; false for none. Members left out are the plugin's. */
+  heartbeat?: HeartbeatOptions | false
+}
+
+export const defaults = {
+  heartbeat: { interval: 20_000, timeout: 10_000 },
+  backpressure: { stallTimeout: 30_000 },
+  closeTimeout: 5_000,
+  upgradeTimeout: 10_000,
+  drain: { window: 0, timeout: 10_000 },
+  limits: { payload: 1_048_576 },
+  websocket: {}
+} as const
+
+/** The options, whole. */
+export interface Settings {
+  /** null: no heartbeat. */
+  readonly heartbeat: Cadence | null
+  readonly backpressure: { readonly stallTimeout: number }
+  readonly closeTimeout: number
+  readonly upgradeTimeout: number
+  readonly drain: { readonly window: number, readonly timeout: number }
+  readonly limits: { readonly payload: number }
+  readonly websocket: WebsocketPluginOptions
+}
+
+// Node's timers take no more.
+const MAX_MS = 2_147_483_647
+const ms = { type: 'integer', minimum: 1, maximum: MAX_MS } as const
+const msOrNone = { type: 'integer', minimum: 0, maximum: MAX_MS } as const
+
+const object = (properties: Record<string, SchemaObject>): SchemaObject =>
+  ({ type: 'object', additionalProperties: false, properties })
+
+const heartbeat: SchemaObject = {
+  if: { type: 'boolean' },
+  then: { const: false },
+  else: object({ interval: ms, timeout: ms })
+}
+
+const ajv = new Ajv({ verbose: true })
+ajv.addKeyword({ keyword: 'function', schemaType: 'boolean', validate: (_: boolean, value: unknown) => typeof value === 'function', errors: false })
+
+const validatePlugin = ajv.compile(object({
+  heartbeat,
+  backpressure: object({ stallTimeout: ms }),
+  closeTimeout: ms,
+  upgradeTimeout: ms,
+  drain: object({ window: msOrNone, timeout: msOrNone }),
+  limits: object({ payload: { type: 'integer', minimum: 1 } }),
+  websocket: object({
+    options: { type: 'object' },
+    errorHandler: { function: true },
+    preClose: { function: true }
+  })
+}))
+
+const validateRoute = ajv.compile(object({ heartbeat }))
+
+/** @throws FST_ERR_LIFELINE_OPTION */
+export function readOptions (options: LifelineOptions): Settings {
+  check(validatePlugin, options, '')
+  const drain = { ...defaults.drain, ...options.drain }
+  if (drain.window > drain.timeout) {
+    throw new FST_ERR_LIFELINE_OPTION(`option "drain.window" must be <= drain.timeout, which is ${drain.timeout} (received ${drain.window})`)
+  }
+  return {
+    heartbeat: readCadence(options.heartbeat, defaults.heartbeat),
+    backpressure: { ...defaults.backpressure, ...options.backpressure },
+    closeTimeout: options.closeTimeout ?? defaults.closeTimeout,
+    upgradeTimeout: options.upgradeTimeout ?? defaults.upgradeTimeout,
+    drain,
+    limits: { ...defaults.limits, ...options.limits },
+    websocket: options.websocket ?? defaults.websocket
+  }
+}
+
+/**
+ * The heartbeat of a route: the plugin's, where the route does not say otherwise.
+ * @throws FST_ERR_LIFELINE_OPTION
+ */
+export function readRouteOptions (options: unknown, path: string, settings: Settings): Cadence | null {
+  check(validateRoute, options, `route ${path}, config.lifeline: `)
+  return readCadence((options as LifelineRouteOptions).heartbeat, settings.heartbeat)
+}
+
+function readCadence (options: HeartbeatOptions | false | undefined, base: Cadence | null): Cadence | null {
+  if (options === false) return null
+  if (options === undefined) return base
+  return { ...(base ?? defaults.heartbeat), ...options }
+}
+
+function check (validate: ReturnType<Ajv['compile']>, options: unknown, where: string): void {
+  if (validate(options)) return
+  // The deepest error is the one that names the option; those above it only say that a branch failed.
+  const error = validate.errors!.reduce((deepest, one) => one.instancePath.length > deepest.instancePath.length ? one : deepest)
+  throw new FST_ERR_LIFELINE_OPTION(where + explain(error, options))
+}
+
+function explain (error: ErrorObject, options: unknown): string {
+  const path = error.instancePath.split('/').slice(1)
+  const value = path.reduce<unknown>((holder, name) => (holder as Record<string, unknown> | undefined)?.[name], options)
+  const name = path.join('.')
+  if (error.keyword === 'additionalProperties') {
+    const unknown = String(error.params.additionalProperty)
+    const full = [...path, unknown].join('.')
+    return `option "${full}" does not exist (received ${show((value as Record<string, unknown>)[unknown])}); known here: ${Object.keys(error.parentSchema?.properties ?? {}).join(', ')}`
+  }
+  const subject = name === '' ? 'the options' : `option "${name}"`
+  const rule = error.keyword === 'function' ? 'must be a function' : error.keyword === 'const' ? 'must be false or an object' : error.message
+  return `${subject} ${rule} (received ${show(value)})`
+}
+
+function show (value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value)
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  return String(value)
+}

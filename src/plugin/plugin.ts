@@ -1,0 +1,161 @@
+/**
+ * Registers everything and ties it to the life of one Fastify server. Composition only: what each
+ * part does, and why, stands with the part.
+ */
+import type { IncomingMessage } from 'node:http'
+import fastifyWebsocket from '@fastify/websocket'
+import type { WebsocketPluginOptions } from '@fastify/websocket'
+import type { FastifyInstance } from 'fastify'
+import type WebSocket from 'ws'
+import { lifeOf } from '../api/connection.js'
+import type { Connection } from '../api/connection.js'
+import { kConnection, Lifeline } from '../api/lifeline.js'
+import { FST_ERR_LIFELINE_ALREADY_REGISTERED } from '../core/errors.js'
+import { Heartbeat } from '../core/heartbeat.js'
+import type { Cadence } from '../core/heartbeat.js'
+import { Registry } from '../core/registry.js'
+import { Tally } from '../core/tally.js'
+import { Wheel } from '../core/wheel.js'
+import { Log } from '../observe/log.js'
+import { superviseClass } from '../transports/websocket/supervise.js'
+import { adopt, note } from './adoption.js'
+import type {} from './augment.js'
+import { defaults, readOptions } from './options.js'
+import type { LifelineOptions, Settings } from './options.js'
+import { Routes, watchHandler } from './routes.js'
+import { Shutdown } from './shutdown.js'
+import { Upgrades } from './upgrades.js'
+
+/** Members of ws's options that @types/ws does not know; a test pins them. */
+type ServerOptions = WebSocket.ServerOptions & { closeTimeout?: number }
+
+/** ws's own defaults: a value that differs from them was chosen by the app. */
+const WS_DEFAULTS = { maxPayload: 100 * 1024 * 1024, closeTimeout: 30_000 }
+
+// A slot of the wheel: fine enough to spread pings, coarse enough to cost nothing. In ms.
+const SLOT_MIN = 10
+const SLOT_MAX = 250
+
+const servers = new WeakSet<object>()
+
+export async function lifelinePlugin (fastify: FastifyInstance, options: LifelineOptions): Promise<void> {
+  const settings = readOptions(options)
+  if (servers.has(fastify.server)) throw new FST_ERR_LIFELINE_ALREADY_REGISTERED()
+  servers.add(fastify.server)
+
+  const tally = new Tally()
+  const log = new Log(fastify.log)
+  const registry = new Registry<Connection>()
+  const wheel = new Wheel(SLOT_MAX)
+  wheel.refine(slotFor(settings.heartbeat))
+  const heartbeat = new Heartbeat(wheel, { stallTimeout: settings.backpressure.stallTimeout, closeTimeout: settings.closeTimeout }, tally.heartbeat)
+  const lifeline = new Lifeline({
+    registry,
+    wheel,
+    heartbeat,
+    tally,
+    log,
+    timeout: settings.heartbeat?.timeout ?? defaults.heartbeat.timeout,
+    get bound () { return settings.heartbeat === null ? Infinity : settings.heartbeat.interval + settings.heartbeat.timeout + wheel.slot }
+  })
+  const upgrades = new Upgrades(settings.websocket.options?.server ?? fastify.server, wheel, settings.upgradeTimeout, tally)
+  const routes = new Routes(settings)
+  const shutdown = new Shutdown({ ...settings.drain, closeTimeout: settings.closeTimeout }, () => Array.from(registry.values(), lifeOf))
+
+  fastify.decorate('lifeline', lifeline)
+  fastify.decorate('exists', (fd) => lifeline.exists(fd))
+  fastify.decorate('safePush', (fd, data, pushOptions) => {
+    const result = lifeline.push(fd, data, pushOptions)
+    return result === 'sent' || result === 'buffered'
+  })
+  fastify.decorateRequest('fd', 0)
+  fastify.decorateRequest(kConnection, null)
+
+  fastify.addHook('onRoute', (route) => { wheel.refine(slotFor(routes.read(route))) })
+  fastify.addHook('onRequest', (request, reply, done) => { note(request, reply); done() })
+  fastify.addHook('onResponse', (request, _reply, done) => { upgrades.answered(request.raw); done() })
+
+  const foreign = fastify.hasDecorator('websocketServer')
+  const drain = async (): Promise<void> => {
+    upgrades.close()
+    fastify.websocketServer.close()
+    await within(shutdown.run(), fastify.initialConfig.pluginTimeout)
+  }
+  if (foreign) {
+    log.notice('@fastify/websocket was registered by the app: its errorHandler and preClose stay in charge of what a handler throws and of close codes at shutdown')
+    fastify.addHook('preClose', drain)
+  } else {
+    fastify.addHook('onRoute', watchHandler)
+    await fastify.register(fastifyWebsocket, websocketOptions(settings, log, drain))
+  }
+
+  const server = fastify.websocketServer
+  const supervision = superviseClass(server.options.WebSocket as unknown as typeof WebSocket)
+  Object.assign(server.options, { WebSocket: supervision.WebSocket })
+  if (foreign) bound(server.options, settings, options)
+  const adoption = { lifeline, upgrades, supervision, wheel, cadenceOf: routes.cadenceOf, errorHandler: settings.websocket.errorHandler, foreign, patience: settings.upgradeTimeout }
+  const onConnection = (socket: WebSocket, request: IncomingMessage): void => { adopt(adoption, socket, request) }
+  server.prependListener('connection', onConnection)
+
+  fastify.addHook('onClose', async () => {
+    await shutdown.run()
+    server.removeListener('connection', onConnection)
+    upgrades.stop()
+    heartbeat.stop()
+    wheel.stop()
+    log.close()
+  })
+}
+
+function slotFor (cadence: Cadence | null): number {
+  if (cadence === null) return SLOT_MAX
+  return Math.min(SLOT_MAX, Math.max(SLOT_MIN, Math.floor(Math.min(cadence.interval / 2, cadence.timeout) / 40)))
+}
+
+/** @fastify/websocket as we register it: with our limits, and the app's own handlers called from ours. */
+function websocketOptions (settings: Settings, log: Log, drain: () => Promise<void>): WebsocketPluginOptions {
+  const { options, errorHandler, preClose } = settings.websocket
+  return {
+    options: { maxPayload: settings.limits.payload, closeTimeout: settings.closeTimeout, ...options } as NonNullable<WebsocketPluginOptions['options']>,
+    errorHandler (error, socket, request, reply) {
+      const life = request[kConnection] === null ? null : lifeOf(request[kConnection])
+      if (life === null) {
+        socket.terminate()
+        log.hookThrew(error)
+      } else if (error !== life.transport.fault) {
+        life.failed(error)
+      } else if (errorHandler !== undefined) {
+        // What the peer did to the wire: ws closes with the right code, and the app may want to know.
+        errorHandler.call(request.server, error, socket, request, reply)
+      }
+    },
+    async preClose (this: FastifyInstance) {
+      await callHook(this, preClose, log)
+      await drain()
+    }
+  }
+}
+
+/** Our limits on a server that the app made, where the app has not set its own. */
+function bound (serverOptions: ServerOptions, settings: Settings, given: LifelineOptions): void {
+  if (given.limits?.payload !== undefined || serverOptions.maxPayload === WS_DEFAULTS.maxPayload) serverOptions.maxPayload = settings.limits.payload
+  if (given.closeTimeout !== undefined || serverOptions.closeTimeout === WS_DEFAULTS.closeTimeout) serverOptions.closeTimeout = settings.closeTimeout
+}
+
+async function callHook (fastify: FastifyInstance, hook: WebsocketPluginOptions['preClose'], log: Log): Promise<void> {
+  if (hook === undefined) return
+  try {
+    await (hook.length === 0 ? hook.call(fastify, undefined as never) : new Promise<void>((resolve) => { hook.call(fastify, () => { resolve() }) }))
+  } catch (error) {
+    log.hookThrew(error)
+  }
+}
+
+/** Fastify fails a hook that takes longer than its pluginTimeout: what is left is awaited in onClose, which has none. */
+async function within (work: Promise<void>, limit: number | undefined): Promise<void> {
+  if (limit === undefined || limit === 0) return work
+  let timer: NodeJS.Timeout | undefined
+  const enough = new Promise<void>((resolve) => { timer = setTimeout(resolve, limit * 0.9) })
+  await Promise.race([work, enough])
+  clearTimeout(timer)
+}

@@ -1,0 +1,56 @@
+/**
+ * What `fastify.close()` means for connections: told with 1012, given time to take what is
+ * buffered, and ended in any case.
+ * Invariant: it settles within drain.timeout + closeTimeout, whatever the peers do.
+ */
+import { closeCode } from '../core/causes.js'
+import type { Life } from '../api/life.js'
+
+/** How often those that still have something to send are looked at, in ms. */
+const STEP = 20
+
+export interface ShutdownOptions {
+  /** Over how long the closing is spread, in ms. */
+  readonly window: number
+  /** How long a connection may take to send what is buffered, in ms. */
+  readonly timeout: number
+  /** How long a peer may then take to answer the close frame, in ms. */
+  readonly closeTimeout: number
+}
+
+export class Shutdown {
+  readonly #options: ShutdownOptions
+  readonly #lives: () => Array<Life<object>>
+  #done: Promise<void> | null = null
+
+  constructor (options: ShutdownOptions, lives: () => Array<Life<object>>) {
+    this.#options = options
+    this.#lives = lives
+  }
+
+  /** Begins it, or joins the one that has begun. */
+  run (): Promise<void> {
+    return this.#done ??= this.#drain(this.#lives())
+  }
+
+  async #drain (lives: Array<Life<object>>): Promise<void> {
+    const { window, timeout, closeTimeout } = this.#options
+    const start = performance.now()
+    const waiting = new Map(lives.map((life, index) => [life, start + window * index / lives.length]))
+    const closing = new Map<Life<object>, number>()
+    while (waiting.size + closing.size > 0) {
+      const now = performance.now()
+      for (const [life, at] of waiting) {
+        if (life.info === null && (now < at || (life.transport.bufferedBytes > 0 && now < start + timeout))) continue
+        waiting.delete(life)
+        closing.set(life, now + closeTimeout)
+        life.close(closeCode.serviceRestart, '', 'shutdown')
+      }
+      for (const [life, deadline] of closing) {
+        if (life.info !== null) closing.delete(life)
+        else if (now >= deadline) life.terminate('shutdown')
+      }
+      if (waiting.size + closing.size > 0) await new Promise((resolve) => { setTimeout(resolve, STEP) })
+    }
+  }
+}

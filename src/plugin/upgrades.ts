@@ -1,0 +1,118 @@
+/**
+ * The upgrades that are under way: no socket of a refused, undecided or abandoned one stays behind.
+ * @fastify/websocket writes the answer of a refused upgrade to a socket that nobody then ends.
+ * Invariant: a socket is in the ledger from its `upgrade` event until it is adopted or destroyed.
+ */
+import type { IncomingMessage } from 'node:http'
+import type { EventEmitter } from 'node:events'
+import type { Duplex } from 'node:stream'
+import { Entry } from '../core/wheel.js'
+import type { Wheel } from '../core/wheel.js'
+import type { Tally } from '../core/tally.js'
+
+type Socket = Duplex & { bytesWritten?: number, destroySoon?: () => void }
+
+interface Upgrade {
+  readonly socket: Socket
+  /** What had been written when it came: the connection may have served requests before. */
+  readonly written: number
+  /** What had been written at the last look. */
+  seen: number
+  readonly deadline: number
+}
+
+const UNAVAILABLE = 'HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
+
+export class Upgrades extends Entry {
+  readonly #server: EventEmitter
+  readonly #wheel: Wheel
+  readonly #timeout: number
+  readonly #tally: Tally
+  readonly #underway = new Map<IncomingMessage, Upgrade>()
+  #closing = false
+  #sweeping: NodeJS.Immediate | null = null
+
+  /** @param timeout how long an upgrade may stay undecided, in ms */
+  constructor (server: EventEmitter, wheel: Wheel, timeout: number, tally: Tally) {
+    super()
+    this.#server = server
+    this.#wheel = wheel
+    this.#timeout = timeout
+    this.#tally = tally
+    server.prependListener('upgrade', this.#onUpgrade)
+  }
+
+  get size (): number { return this.#underway.size }
+
+  /** Its upgrade has become a connection: the socket is someone else's now. */
+  adopt (request: IncomingMessage): Duplex | undefined {
+    const upgrade = this.#underway.get(request)
+    this.#underway.delete(request)
+    return upgrade?.socket
+  }
+
+  /** Fastify has sent the whole answer to this request. */
+  answered (request: IncomingMessage): void {
+    const upgrade = this.#underway.get(request)
+    if (upgrade !== undefined) this.#end(request, upgrade)
+  }
+
+  /** No upgrade succeeds any more: who waits and who still comes gets a 503. */
+  close (): void {
+    this.#closing = true
+    this.#refuseAll()
+  }
+
+  /** Lets go of the server. */
+  stop (): void {
+    this.#server.removeListener('upgrade', this.#onUpgrade)
+    if (this.#sweeping !== null) clearImmediate(this.#sweeping)
+    this.#refuseAll()
+    this.#wheel.cancel(this)
+  }
+
+  readonly #onUpgrade = (request: IncomingMessage, socket: Socket): void => {
+    const written = socket.bytesWritten ?? 0
+    this.#underway.set(request, { socket, written, seen: written, deadline: this.#wheel.turn + this.#wheel.turns(this.#timeout) })
+    if (this.next === null) this.#wheel.wait(this, 1)
+    // Fastify answers by itself while it closes; if nobody has by the end of this turn, we do.
+    if (this.#closing) this.#sweeping ??= setImmediate(() => { this.#sweeping = null; this.#refuseAll() })
+  }
+
+  /** Looks at every upgrade under way, once a turn of the wheel. */
+  override due (): void {
+    for (const [request, upgrade] of this.#underway) {
+      const { socket } = upgrade
+      const written = socket.bytesWritten ?? 0
+      if (socket.destroyed) {
+        this.#tally.upgrades.refused++
+        this.#underway.delete(request)
+      } else if (written > upgrade.written && written === upgrade.seen) {
+        // An answer was begun and has not grown since the last look.
+        this.#end(request, upgrade)
+      } else if (this.#wheel.turn >= upgrade.deadline) {
+        this.#tally.upgrades.timedOut++
+        this.#refuse(request, upgrade)
+      }
+      upgrade.seen = written
+    }
+    if (this.#underway.size > 0) this.#wheel.wait(this, 1)
+  }
+
+  #refuseAll (): void {
+    for (const [request, upgrade] of this.#underway) this.#refuse(request, upgrade)
+  }
+
+  #refuse (request: IncomingMessage, upgrade: Upgrade): void {
+    const { socket, written } = upgrade
+    if ((socket.bytesWritten ?? 0) === written && socket.writable) socket.write(UNAVAILABLE)
+    this.#end(request, upgrade)
+  }
+
+  #end (request: IncomingMessage, { socket }: Upgrade): void {
+    this.#tally.upgrades.refused++
+    this.#underway.delete(request)
+    if (socket.destroySoon !== undefined) socket.destroySoon()
+    else socket.end(() => { socket.destroy() })
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * The port between a connection and what carries it: one WebSocket, or one event stream.
+ * A transport knows its wire and nothing of apps; a connection knows apps and nothing of wires.
+ */
+import type { Payload } from '../core/payload.js'
+import type { Cause } from '../core/causes.js'
+
+/** A message from the peer. */
+export interface Message {
+  /** Text as a string, binary as a Buffer. */
+  readonly data: string | Buffer
+  readonly binary: boolean
+}
+
+/** How a transport ended. */
+export interface TransportEnd {
+  /** The close code that went over the wire first; 1005 for a close frame without one, 1006 if there was no close frame. */
+  readonly code: number
+  readonly reason: string
+  /** What the wire says of why; the connection may know better. */
+  readonly cause: Cause
+}
+
+/** What a transport tells the connection above it. */
+export interface TransportOwner {
+  /** A listener of the app's threw or rejected. */
+  failed (error: unknown): void
+  /** Messages came for which there is no reader, and were let go. */
+  dropped (messages: number, bytes: number): void
+  /** The last word: nothing is read or written any more. */
+  ended (end: TransportEnd): void
+}
+
+export interface Transport {
+  readonly kind: 'websocket' | 'sse'
+  /** Messages can be sent: no close frame has passed, in either direction, and the socket lives. */
+  readonly open: boolean
+  /** Reading is paused, by the app or because its reader has fallen behind. */
+  readonly paused: boolean
+  /** Reading although paused, to hear whether the peer lives. */
+  readonly peeking: boolean
+  /** Bytes that wait to be handed to the operating system. */
+  readonly bufferedBytes: number
+  /** Round trip in ms, smoothed; NaN while unknown. */
+  readonly roundTrip: number
+  /** The error with which the wire was violated, if it was. */
+  readonly fault: Error | null
+  /** Bytes heard from the peer, or events where there is no byte counter: compare, do not interpret. */
+  heard (): number
+  /** Bytes written, waiting ones included; compare, do not interpret. */
+  written (): number
+  /** Hand-overs that had to wait and are done: only a live peer makes room. */
+  progress (): number
+  /** Bytes that wait, or are not known to have arrived. */
+  backlog (): number
+  /** Sends a message; true if nothing of it waits here. Only while `open`. */
+  send (payload: Payload, binary: boolean): boolean
+  /** A ping whose answer nobody awaits. */
+  beat (): void
+  /** The round trip of a ping in ms; Infinity if the transport ends first. */
+  ping (): Promise<number>
+  /** Messages, one at a time and in order, until the transport ends. @throws FST_ERR_LIFELINE_ALREADY_READING */
+  messages (): AsyncIterableIterator<Message>
+  pause (): void
+  resume (): void
+  /** Reads on although paused, until something is heard. */
+  peek (on: boolean): void
+  /** The route handler has returned, and all that it awaited with it. */
+  settled (): void
+  /** Starts the closing handshake. The code is one that may be sent. */
+  close (code: number, reason: string): void
+  /** Ends it at once, without a word. */
+  terminate (): void
+}

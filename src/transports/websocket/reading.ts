@@ -1,0 +1,155 @@
+/**
+ * Who gets a message, and when the socket is read at all.
+ * Invariant: the socket reads from the start (a paused one sees no pong, no FIN, no reset);
+ * no message is lost before the first reader, and none overtakes another.
+ */
+import type WebSocket from 'ws'
+import type { Message } from '../transport.js'
+import { Inbox, toBuffer } from './inbox.js'
+import type { Gate, RawMessage } from './inbox.js'
+import type { Bare } from './supervise.js'
+
+/** Present while messages are held for a listener: with it, EventEmitter announces new ones. */
+const announce = (): void => {}
+
+export class Reading implements Gate {
+  readonly #socket: WebSocket
+  readonly #bare: Bare
+  readonly #dropped: (messages: number, bytes: number) => void
+  #inbox: Inbox | null = null
+  /** A listener has taken a message: from then on no listener means none wanted, as with ws. */
+  #listened = false
+  #settled = false
+  #ended = false
+  /** Paused by the app. */
+  #paused = false
+  /** Paused because a reader has fallen behind. */
+  #behind = false
+  #peeking = false
+  #discarding = false
+
+  constructor (socket: WebSocket, bare: Bare, dropped: (messages: number, bytes: number) => void) {
+    this.#socket = socket
+    this.#bare = bare
+    this.#dropped = dropped
+  }
+
+  get paused (): boolean { return this.#paused || this.#behind }
+
+  get peeking (): boolean { return this.#peeking }
+
+  /** Takes a message from the wire; true if the listeners must not see it now. */
+  message (data: RawMessage['data'], binary: boolean): boolean {
+    if (this.#discarding) return true
+    const listening = this.#socket.listenerCount('message') > 0
+    const inbox = this.#inbox
+    if (inbox?.reading === true) {
+      inbox.add({ data, binary })
+      this.#peeked()
+      return !listening
+    }
+    if ((inbox === null || inbox.empty) && !this.#paused && (listening || this.#listened)) {
+      this.#listened = true
+      return false
+    }
+    this.#open().add({ data, binary })
+    this.#peeked()
+    if (!listening && this.#socket.listenerCount('newListener', announce) === 0) this.#socket.on('newListener', announce)
+    return true
+  }
+
+  /** A listener is about to be added. */
+  listening (): void {
+    if (this.#inbox !== null) process.nextTick(() => { this.#release() })
+  }
+
+  messages (): AsyncIterableIterator<Message> {
+    const inbox = this.#open()
+    const messages = inbox.messages()
+    if (this.#ended) inbox.end()
+    return messages
+  }
+
+  pausedByApp (on: boolean): void {
+    this.#paused = on
+    this.#apply()
+    if (!on) this.#release()
+  }
+
+  /** The inbox asks for a rest, or has had it. */
+  hold (on: boolean): void {
+    this.#behind = on
+    this.#apply()
+  }
+
+  dropped (messages: number, bytes: number): void {
+    this.#dropped(messages, bytes)
+  }
+
+  /** Reads on although paused, until the next message at the latest. */
+  peek (on: boolean): void {
+    this.#peeking = on
+    this.#apply()
+  }
+
+  settled (): void {
+    this.#settled = true
+    this.#inbox?.settled()
+  }
+
+  /** This side closes: the peer's answer must be read, and what comes before it is for nobody that waits. */
+  closing (): void {
+    this.#inbox?.discard()
+    this.#inbox?.end()
+    if (!this.#socket.isPaused) return
+    this.#discarding = true
+    this.#bare.resume(this.#socket)
+  }
+
+  end (): void {
+    this.#ended = true
+    this.#inbox?.end()
+  }
+
+  #open (): Inbox {
+    if (this.#inbox === null) {
+      this.#inbox = new Inbox(this)
+      if (this.#settled) this.#inbox.settled()
+    }
+    return this.#inbox
+  }
+
+  #peeked (): void {
+    if (this.#peeking) this.peek(false)
+  }
+
+  #apply (): void {
+    if (this.#discarding) return
+    const pause = this.paused && !this.#peeking
+    if (pause === this.#socket.isPaused) return
+    if (pause) this.#bare.pause(this.#socket)
+    else this.#bare.resume(this.#socket)
+  }
+
+  /** Gives to the listeners what was held for them. */
+  #release (): void {
+    const inbox = this.#inbox
+    if (inbox === null || inbox.reading) return
+    while (!this.#paused && this.#socket.listenerCount('message') > 0) {
+      const message = inbox.take()
+      if (message === undefined) {
+        this.#socket.off('newListener', announce)
+        return
+      }
+      this.#listened = true
+      this.#bare.emit(this.#socket, 'message', this.#asWanted(message), message.binary)
+    }
+  }
+
+  /** The listener's `binaryType`, which it may have set after the message came. */
+  #asWanted (message: RawMessage): RawMessage['data'] {
+    if (!message.binary || this.#socket.binaryType === 'nodebuffer') return message.data
+    const buffer = toBuffer(message)
+    return this.#socket.binaryType === 'fragments' ? [buffer] : new Uint8Array(buffer).buffer
+  }
+}

@@ -1,0 +1,256 @@
+/**
+ * The WebSocket class that the server makes its sockets from, so that what an app's listeners
+ * throw or reject ends one connection and not the process.
+ * Invariant: to an app a supervised socket is a `ws` socket: same listeners, same identity of
+ * listeners, same order. It extends whatever class the server had, the app's own included.
+ * Knows what happens on a socket, and tells its supervisor; decides nothing.
+ */
+import { EventEmitter } from 'node:events'
+import type WebSocket from 'ws'
+
+/** Who watches over one socket. */
+export interface Supervisor {
+  /** A message arrived; true if the supervisor keeps it from the listeners. */
+  message (data: Buffer | ArrayBuffer | Buffer[], binary: boolean): boolean
+  /** A pong arrived; true if it answers a ping of ours. */
+  pong (data: Buffer): boolean
+  /** Something arrived: a message, a ping or a pong. */
+  arrived (): void
+  /** A `message` listener is about to be added. */
+  listening (): void
+  /** The wire was violated (`error` event of ws), or sending failed. */
+  faulted (error: Error): void
+  /** A listener threw, or the promise that it returned was rejected. */
+  threw (error: unknown): void
+  /** The app is about to send a message, or one fragment of it (`fin` false: not the last), on the socket itself. */
+  sending (fin: boolean): void
+  /** It has done so. */
+  sent (fin: boolean): void
+  /** `close` is called on an open socket, by the app or by ws; true if the call is kept for later. */
+  closing (code: number | undefined, reason: string | Buffer | undefined): boolean
+  terminating (): void
+  /** The app paused or resumed the socket. */
+  pausedByApp (on: boolean): void
+  closed (code: number, reason: Buffer): void
+}
+
+/** ws as it was before the supervisor: what the transport itself writes and reads passes no supervision. */
+export interface Bare {
+  send (socket: WebSocket, data: string | Buffer, options: { binary: boolean, fin?: boolean }, done?: () => void): void
+  close (socket: WebSocket, code?: number, reason?: string | Buffer): void
+  terminate (socket: WebSocket): void
+  pause (socket: WebSocket): void
+  resume (socket: WebSocket): void
+  /** Gives an event to the listeners, supervised. */
+  emit (socket: WebSocket, event: string, ...args: unknown[]): void
+}
+
+export interface Supervision {
+  readonly WebSocket: typeof WebSocket
+  readonly bare: Bare
+  /** Puts a socket under supervision; false if it was not made from this class. */
+  supervise (socket: WebSocket, supervisor: Supervisor): boolean
+}
+
+type Listener = (this: unknown, event: unknown) => unknown
+type Handler = Listener | { handleEvent: Listener }
+
+const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
+
+export function superviseClass (Base: typeof WebSocket): Supervision {
+  const base = Base.prototype
+  // `addEventListener` of ws drops what a handler returns: a promise that rejects would escape.
+  const wrapped = new WeakMap<Handler, Listener>()
+  const original = new WeakMap<Listener, Handler>()
+
+  class SupervisedWebSocket extends Base {
+    #supervisor: Supervisor | null = null
+    /** A close that was asked for and is kept for later: to the app the socket is closing. */
+    #closesLater = false
+
+    constructor (address: null, protocols?: string | string[], options?: WebSocket.ClientOptions) {
+      super(address as unknown as string, protocols, options)
+      // The documented way to capture rejections, for an emitter whose own constructor takes no options.
+      EventEmitter.call(this as unknown as EventEmitter, { captureRejections: true })
+    }
+
+    static supervise (socket: WebSocket, supervisor: Supervisor): boolean {
+      if (!(#supervisor in socket)) return false
+      socket.#supervisor = supervisor
+      return true
+    }
+
+    static dispatch (socket: WebSocket, event: string, args: unknown[]): void {
+      if (#supervisor in socket) socket.#dispatch(event, args)
+    }
+
+    static close (socket: WebSocket, code: number | undefined, reason: string | Buffer | undefined): void {
+      if (#closesLater in socket) socket.#closesLater = false
+      base.close.call(socket, code, reason)
+    }
+
+    static closesLater (socket: WebSocket): boolean {
+      return #closesLater in socket && socket.#closesLater
+    }
+
+    [Symbol.for('nodejs.rejection')] (error: unknown): void {
+      this.#threw(error)
+    }
+
+    override emit (event: string | symbol, ...args: any[]): boolean {
+      const supervisor = this.#supervisor
+      if (supervisor === null) return super.emit(event, ...args)
+      switch (event) {
+        case 'message':
+          supervisor.arrived()
+          return supervisor.message(args[0], args[1]) || this.#dispatch(event, args)
+        case 'ping':
+          supervisor.arrived()
+          break
+        case 'pong':
+          supervisor.arrived()
+          if (supervisor.pong(args[0])) return true
+          break
+        case 'newListener':
+          if (args[0] === 'message') supervisor.listening()
+          break
+        case 'error':
+          supervisor.faulted(args[0])
+          break
+        case 'close':
+          supervisor.closed(args[0], args[1])
+          return this.#dispatchEach(event, args)
+      }
+      return this.#dispatch(event, args)
+    }
+
+    #dispatch (event: string | symbol, args: unknown[]): boolean {
+      try {
+        return super.emit(event, ...args)
+      } catch (error) {
+        this.#threw(error)
+        return true
+      }
+    }
+
+    /** The server's own bookkeeping listens to `close` too: one listener that throws must not keep it from the others. */
+    #dispatchEach (event: string, args: unknown[]): boolean {
+      const listeners = this.rawListeners(event)
+      for (const listener of listeners) {
+        try {
+          const result: unknown = Reflect.apply(listener, this, args)
+          if (isThenable(result)) result.then(undefined, (error: unknown) => { this.#threw(error) })
+        } catch (error) {
+          this.#threw(error)
+        }
+      }
+      return listeners.length > 0
+    }
+
+    #threw (error: unknown): void {
+      if (this.#supervisor === null) throw error
+      this.#supervisor.threw(error)
+    }
+
+    static threw (socket: unknown, error: unknown): void {
+      (socket as SupervisedWebSocket).#threw(error)
+    }
+
+    override addEventListener (type: any, handler: any, options?: any): void {
+      super.addEventListener(type, wrap(handler), options)
+    }
+
+    override removeEventListener (type: any, handler: any): void {
+      super.removeEventListener(type, wrapped.get(handler) ?? handler)
+    }
+
+    override send (data: any, options?: any, done?: any): void {
+      if (this.#supervisor === null) return super.send(data, options, done)
+      const fin = options?.fin !== false
+      this.#supervisor.sending(fin)
+      super.send(data, options, done)
+      this.#supervisor.sent(fin)
+    }
+
+    override close (code?: number, reason?: string | Buffer): void {
+      if (this.#supervisor !== null && this.readyState === Base.OPEN && this.#supervisor.closing(code, reason)) {
+        this.#closesLater = true
+        return
+      }
+      super.close(code, reason)
+    }
+
+    override terminate (): void {
+      this.#supervisor?.terminating()
+      this.#closesLater = false
+      super.terminate()
+    }
+
+    override pause (): void {
+      super.pause()
+      this.#supervisor?.pausedByApp(true)
+    }
+
+    override resume (): void {
+      super.resume()
+      this.#supervisor?.pausedByApp(false)
+    }
+  }
+
+  // A handler that is no function is not wrapped: ws ignores it, and so do we.
+  function wrap (handler: Handler): Handler {
+    if (handler === null || (typeof handler !== 'function' && typeof handler !== 'object')) return handler
+    let wrapper = wrapped.get(handler)
+    if (wrapper === undefined) {
+      wrapper = function (event) {
+        const result = typeof handler === 'function' ? handler.call(this, event) : handler.handleEvent(event)
+        if (isThenable(result)) result.then(undefined, (error: unknown) => { SupervisedWebSocket.threw(this, error) })
+      }
+      wrapped.set(handler, wrapper)
+      original.set(wrapper, handler)
+    }
+    return wrapper
+  }
+
+  const readyState = findAccessor(base, 'readyState')
+  Object.defineProperty(SupervisedWebSocket.prototype, 'readyState', {
+    ...readyState,
+    get (this: WebSocket) {
+      return SupervisedWebSocket.closesLater(this) ? Base.CLOSING : readyState.get!.call(this)
+    }
+  })
+
+  // `onmessage` and its kin go through addEventListener; reading one gives back what was set.
+  for (const name of ['onopen', 'onmessage', 'onerror', 'onclose'] as const) {
+    const accessor = findAccessor(base, name)
+    Object.defineProperty(SupervisedWebSocket.prototype, name, {
+      ...accessor,
+      get (this: WebSocket) {
+        const listener = accessor.get!.call(this)
+        return original.get(listener) ?? listener
+      }
+    })
+  }
+
+  return {
+    WebSocket: SupervisedWebSocket as unknown as typeof WebSocket,
+    bare: {
+      send: (socket, data, options, done) => { base.send.call(socket, data, options, done) },
+      close: (socket, code, reason) => { SupervisedWebSocket.close(socket, code, reason) },
+      terminate: (socket) => { base.terminate.call(socket) },
+      pause: (socket) => { base.pause.call(socket) },
+      resume: (socket) => { base.resume.call(socket) },
+      emit: (socket, event, ...args) => { SupervisedWebSocket.dispatch(socket, event, args) }
+    },
+    supervise: (socket, supervisor) => SupervisedWebSocket.supervise(socket, supervisor)
+  }
+}
+
+function findAccessor (object: object, name: string): PropertyDescriptor {
+  for (let holder: object | null = object; holder !== null; holder = Object.getPrototypeOf(holder)) {
+    const accessor = Object.getOwnPropertyDescriptor(holder, name)
+    if (accessor !== undefined) return accessor
+  }
+  throw new TypeError(`the WebSocket class of the server has no ${name}`)
+}

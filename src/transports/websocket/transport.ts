@@ -1,0 +1,195 @@
+/**
+ * One WebSocket as a transport: it supervises the socket, and tells from the wire why it ended.
+ * Knows nothing of Fastify, of requests or of other sockets.
+ */
+import type { Duplex } from 'node:stream'
+import type WebSocket from 'ws'
+import { closeCode } from '../../core/causes.js'
+import type { Cause } from '../../core/causes.js'
+import type { Payload } from '../../core/payload.js'
+import { Pings } from '../../core/pings.js'
+import type { Message, Transport, TransportOwner } from '../transport.js'
+import { Reading } from './reading.js'
+import type { Bare, Supervision, Supervisor } from './supervise.js'
+import { Writer } from './writer.js'
+
+/** What a socket reads and writes. A real one counts its bytes. */
+type Stream = Duplex & { bytesRead?: number, bytesWritten?: number }
+
+export class WebSocketTransport implements Transport, Supervisor {
+  readonly kind = 'websocket'
+
+  readonly #socket: WebSocket
+  readonly #stream: Stream
+  readonly #bare: Bare
+  readonly #defers: boolean
+  readonly #writer: Writer
+  readonly #reading: Reading
+  readonly #pings = new Pings()
+  #owner: TransportOwner | null = null
+  #events = 0
+  /** The first close code on the wire, and its reason. */
+  #said: { code: number, reason: string } | null = null
+  #cause: Cause | null = null
+  #fault: Error | null = null
+  #deferred = false
+  #ended = false
+
+  /** @param defers whether a `close()` without arguments is held for a moment, in case a shutdown begins: see `closing` */
+  constructor (socket: WebSocket, stream: Stream, supervision: Supervision, defers: boolean) {
+    this.#socket = socket
+    this.#stream = stream
+    this.#bare = supervision.bare
+    this.#defers = defers
+    // Under an extension each fragment would be compressed by itself.
+    this.#writer = new Writer(socket, supervision.bare, socket.extensions === '')
+    this.#reading = new Reading(socket, supervision.bare, (messages, bytes) => { this.#owner?.dropped(messages, bytes) })
+    this.#pings.confirmed = this.written()
+  }
+
+  /** From now on the owner is told of all that happens. */
+  start (supervision: Supervision, owner: TransportOwner): void {
+    this.#owner = owner
+    supervision.supervise(this.#socket, this)
+  }
+
+  // As the connection sees it.
+
+  get open (): boolean { return this.#socket.readyState === this.#socket.OPEN }
+
+  get paused (): boolean { return this.#reading.paused }
+
+  get peeking (): boolean { return this.#reading.peeking }
+
+  get bufferedBytes (): number { return this.#writer.bufferedBytes }
+
+  get roundTrip (): number { return this.#pings.roundTrip }
+
+  get fault (): Error | null { return this.#fault }
+
+  heard (): number { return this.#stream.bytesRead ?? this.#events }
+
+  written (): number { return this.#stream.bytesWritten ?? 0 }
+
+  progress (): number { return this.#writer.progress }
+
+  backlog (): number { return this.#writer.queuedBytes + this.written() - this.#pings.confirmed }
+
+  send (payload: Payload, binary: boolean): boolean {
+    return this.#writer.send(payload, binary)
+  }
+
+  beat (): void {
+    if (this.open) this.#socket.ping(this.#pings.open(performance.now(), this.written()))
+  }
+
+  ping (): Promise<number> {
+    if (!this.open) return Promise.resolve(Infinity)
+    return this.#pings.ask(() => { this.beat() })
+  }
+
+  messages (): AsyncIterableIterator<Message> {
+    return this.#reading.messages()
+  }
+
+  pause (): void { this.#socket.pause() }
+
+  resume (): void { this.#socket.resume() }
+
+  peek (on: boolean): void { this.#reading.peek(on) }
+
+  settled (): void { this.#reading.settled() }
+
+  close (code: number, reason: string): void {
+    if (!this.open && !this.#deferred) return
+    this.#beginClosing(code, reason)
+    this.#bare.close(this.#socket, code, reason)
+  }
+
+  terminate (): void {
+    this.#writer.discard()
+    this.#bare.terminate(this.#socket)
+  }
+
+  // As the socket sees it.
+
+  message (data: Buffer | ArrayBuffer | Buffer[], binary: boolean): boolean {
+    return this.#reading.message(data, binary)
+  }
+
+  pong (data: Buffer): boolean {
+    return this.#pings.answer(data, performance.now())
+  }
+
+  arrived (): void { this.#events++ }
+
+  listening (): void { this.#reading.listening() }
+
+  faulted (error: Error): void {
+    this.#fault = error
+    this.#cause ??= (error as NodeJS.ErrnoException).code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' ? 'limit' : 'protocol'
+  }
+
+  threw (error: unknown): void { this.#owner?.failed(error) }
+
+  sending (fin: boolean): void {
+    this.#writer.flush()
+    if (!fin) this.#writer.hold(true)
+  }
+
+  sent (fin: boolean): void {
+    if (fin) this.#writer.hold(false)
+  }
+
+  /**
+   * Both the app and ws call `close`. ws does when the peer's close frame or a fault has come, and it
+   * has taken its listener off the stream by then. Where the app registered @fastify/websocket by
+   * itself, the preClose hook of that closes all sockets without a code: such a call waits for the
+   * end of this turn of the loop, by when our shutdown has begun, or has not.
+   */
+  closing (code: number | undefined, reason: string | Buffer | undefined): boolean {
+    if (this.#stream.listenerCount('data') === 0) {
+      this.#said = { code: code ?? closeCode.noStatus, reason: String(reason ?? '') }
+      return false
+    }
+    if (code === undefined && this.#defers) {
+      this.#deferred = true
+      setImmediate(() => { this.#closeDeferred() })
+      return true
+    }
+    this.#cause ??= 'server'
+    this.#beginClosing(code ?? closeCode.noStatus, String(reason ?? ''))
+    return false
+  }
+
+  terminating (): void {
+    this.#cause ??= 'server'
+    this.#writer.discard()
+  }
+
+  pausedByApp (on: boolean): void { this.#reading.pausedByApp(on) }
+
+  closed (code: number, reason: Buffer): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#writer.discard()
+    this.#reading.end()
+    this.#pings.end()
+    const cause = this.#cause ?? (code === closeCode.abnormal ? 'reset' : 'client')
+    this.#owner?.ended({ ...(this.#said ?? { code, reason: reason.toString() }), cause })
+  }
+
+  #beginClosing (code: number, reason: string): void {
+    this.#deferred = false
+    this.#said = { code, reason }
+    this.#writer.flush()
+    this.#reading.closing()
+  }
+
+  #closeDeferred (): void {
+    if (!this.#deferred || this.#ended) return
+    this.#cause ??= 'server'
+    this.#beginClosing(closeCode.noStatus, '')
+    this.#bare.close(this.#socket)
+  }
+}

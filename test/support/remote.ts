@@ -1,0 +1,117 @@
+/**
+ * The plugin in a process of its own, driven from the test by calls over IPC: so that it can be
+ * stopped, killed, stalled, looked at from outside, and put into a network namespace.
+ */
+import { fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readlinkSync } from 'node:fs'
+import type { TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import type { CloseInfo, LifelineOptions, Stats } from '../../src/index.js'
+import type { LogLine } from './app.js'
+
+export interface RemoteOptions {
+  lifeline?: LifelineOptions
+  host?: string
+  /** Without the plugin: @fastify/websocket alone. */
+  bare?: boolean
+  /** A program to run it with, such as `ip netns exec name`. */
+  prefix?: string[]
+}
+
+/** What the process can be asked; see server.ts. */
+export interface Calls {
+  exists (fd: number): boolean
+  safePush (fd: number, data: unknown): boolean
+  list (): Array<{ fd: number, state: string, roundTrip: number }>
+  closed (): CloseInfo[]
+  stats (): Stats
+  lines (): LogLine[]
+  size (): number
+  running (): boolean
+  broadcast (data: unknown): number
+  /** Pushes `count` messages of `bytes` bytes. */
+  flood (fd: number, count: number, bytes: number): boolean
+  pauseAll (): void
+  /** Blocks the event loop, in ms. */
+  stall (ms: number): void
+  /** `fastify.close()`; answers with how long it took, in ms. */
+  close (): number
+}
+
+export type Remote = { [K in keyof Calls]: (...args: Parameters<Calls[K]>) => Promise<ReturnType<Calls[K]>> } & {
+  process: ChildProcess
+  pid: number
+  port: number
+  /** How many sockets the process holds, by /proc. */
+  sockets: () => number
+  /** Resolves with the exit code when the process ends by itself. */
+  exited: Promise<number | null>
+}
+
+/** How many sockets a process holds: the truth about leaks. */
+export function sockets (pid: number): number {
+  let count = 0
+  for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+    try {
+      if (readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith('socket:')) count++
+    } catch {
+      // It was closed since the listing.
+    }
+  }
+  return count
+}
+
+const script = fileURLToPath(new URL('server.ts', import.meta.url))
+
+export async function startRemote (t: TestContext, options: RemoteOptions = {}): Promise<Remote> {
+  const { prefix = [], ...setup } = options
+  const [program, ...args] = [...prefix, process.execPath]
+  const child = fork(script, [JSON.stringify(setup)], {
+    execPath: program!,
+    execArgv: [...args, '--import', 'tsx'],
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    serialization: 'advanced'
+  })
+  const exited = once(child, 'exit').then(([code]) => code as number | null)
+  t.after(async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGCONT')
+      child.kill('SIGKILL')
+      await exited
+    }
+  })
+  const [{ port }] = await Promise.race([
+    once(child, 'message') as Promise<[{ port: number }]>,
+    exited.then((code) => { throw new Error(`the server process ended at its start, with ${code}`) })
+  ])
+  let last = 0
+  const waiting = new Map<number, { resolve: (value: unknown) => void, reject: (error: Error) => void }>()
+  child.on('message', ({ id, value, error }: { id: number, value?: unknown, error?: string }) => {
+    const call = waiting.get(id)
+    waiting.delete(id)
+    if (error === undefined) call?.resolve(value)
+    else call?.reject(new Error(error))
+  })
+  child.on('exit', (code) => {
+    for (const { reject } of waiting.values()) reject(new Error(`the server process ended, with ${code}`))
+  })
+  const own = {
+    process: child,
+    pid: child.pid!,
+    port,
+    exited,
+    sockets: () => sockets(child.pid!)
+  }
+  return new Proxy(own as unknown as Remote, {
+    get (target, name: string) {
+      if (name in target || name === 'then') return Reflect.get(target, name)
+      return (...callArgs: unknown[]) => new Promise((resolve, reject) => {
+        const id = ++last
+        waiting.set(id, { resolve, reject })
+        child.send({ id, name, args: callArgs })
+      })
+    }
+  })
+}
