@@ -66,8 +66,13 @@ export class Log {
     this.#logger.error({ err }, `lifeline: a listener of the event "${event}" failed`)
   }
 
-  hookThrew (err: unknown): void {
-    this.#logger.error({ err }, 'lifeline: a hook or handler of the app failed while it was told of an end')
+  hookThrew (name: string, err: unknown): void {
+    this.#logger.error({ err }, `lifeline: the app's own ${name} failed`)
+  }
+
+  /** A WebSocket that is none of ours: made while the server was not yet, or no more, ours. */
+  unadopted (err: unknown): void {
+    this.#logger.error({ err }, 'lifeline: the handler of a WebSocket without a connection failed')
   }
 
   /** Says what was gathered, and stops gathering. */

@@ -14,6 +14,7 @@ import type { Cadence } from '../core/heartbeat.js'
 import { nextFd } from '../core/registry.js'
 import { Entry } from '../core/wheel.js'
 import type { Wheel } from '../core/wheel.js'
+import type { Log } from '../observe/log.js'
 import type { Supervision } from '../transports/websocket/supervise.js'
 import { WebSocketTransport } from '../transports/websocket/transport.js'
 import type { Transport } from '../transports/transport.js'
@@ -35,6 +36,7 @@ export interface Adoption {
   readonly cadenceOf: (request: FastifyRequest | undefined) => Cadence | null
   /** The app's own handler of errors, where we registered @fastify/websocket. */
   readonly errorHandler: WebsocketPluginOptions['errorHandler']
+  readonly log: Log
   /** Whether the app registered @fastify/websocket: then its calls, and the end of its handlers, cannot be seen. */
   readonly foreign: boolean
   /** How long a handler that cannot be seen is taken to be still at work, in ms. */
@@ -74,9 +76,11 @@ export function adopt (adoption: Adoption, socket: WebSocket, raw: IncomingMessa
   life.begin()
 }
 
-function relay ({ errorHandler }: Adoption, socket: WebSocket, request?: FastifyRequest, reply?: FastifyReply): ((error: unknown) => void) | null {
+/** Calls the app's handler of errors; what that throws is logged, for there is nobody left to tell. */
+function relay ({ errorHandler, log }: Adoption, socket: WebSocket, request?: FastifyRequest, reply?: FastifyReply): ((error: unknown) => void) | null {
   if (errorHandler === undefined || request === undefined || reply === undefined) return null
-  return (error) => { errorHandler.call(request.server, error as Error, socket, request, reply) }
+  const call = async (error: unknown): Promise<void> => { await errorHandler.call(request.server, error as Error, socket, request, reply) }
+  return (error) => { call(error).catch((failure: unknown) => { log.hookThrew('errorHandler', failure) }) }
 }
 
 /** Where the end of a handler cannot be seen, time stands in for it. */

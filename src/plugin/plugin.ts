@@ -93,7 +93,7 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
   const supervision = superviseClass(server.options.WebSocket as unknown as typeof WebSocket)
   Object.assign(server.options, { WebSocket: supervision.WebSocket })
   if (foreign) bound(server.options, settings, options)
-  const adoption = { lifeline, upgrades, supervision, wheel, cadenceOf: routes.cadenceOf, errorHandler: settings.websocket.errorHandler, foreign, patience: settings.upgradeTimeout }
+  const adoption = { lifeline, upgrades, supervision, wheel, cadenceOf: routes.cadenceOf, log, errorHandler: settings.websocket.errorHandler, foreign, patience: settings.upgradeTimeout }
   const onConnection = (socket: WebSocket, request: IncomingMessage): void => { adopt(adoption, socket, request) }
   server.prependListener('connection', onConnection)
 
@@ -114,19 +114,19 @@ function slotFor (cadence: Cadence | null): number {
 
 /** @fastify/websocket as we register it: with our limits, and the app's own handlers called from ours. */
 function websocketOptions (settings: Settings, log: Log, drain: () => Promise<void>): WebsocketPluginOptions {
-  const { options, errorHandler, preClose } = settings.websocket
+  const { options, preClose } = settings.websocket
   return {
     options: { maxPayload: settings.limits.payload, closeTimeout: settings.closeTimeout, ...options } as NonNullable<WebsocketPluginOptions['options']>,
-    errorHandler (error, socket, request, reply) {
+    errorHandler (error, socket, request) {
       const life = request[kConnection] === null ? null : lifeOf(request[kConnection])
       if (life === null) {
         socket.terminate()
-        log.hookThrew(error)
-      } else if (error !== life.transport.fault) {
-        life.failed(error)
-      } else if (errorHandler !== undefined) {
+        log.unadopted(error)
+      } else if (error === life.transport.fault) {
         // What the peer did to the wire: ws closes with the right code, and the app may want to know.
-        errorHandler.call(request.server, error, socket, request, reply)
+        life.about.onError?.(error)
+      } else {
+        life.failed(error)
       }
     },
     async preClose (this: FastifyInstance) {
@@ -147,7 +147,7 @@ async function callHook (fastify: FastifyInstance, hook: WebsocketPluginOptions[
   try {
     await (hook.length === 0 ? hook.call(fastify, undefined as never) : new Promise<void>((resolve) => { hook.call(fastify, () => { resolve() }) }))
   } catch (error) {
-    log.hookThrew(error)
+    log.hookThrew('preClose', error)
   }
 }
 

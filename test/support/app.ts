@@ -72,15 +72,13 @@ export async function connect (t: TestContext, url: string, options: WebSocket.C
 }
 
 /** The next connection that the server adopts; call it before the client connects. */
-export async function opened (app: FastifyInstance): Promise<Connection> {
-  const [connection] = await once(app.lifeline, 'open')
-  return connection
+export function opened (app: FastifyInstance): Promise<Connection> {
+  return new Promise((resolve) => { app.lifeline.once('open', resolve) })
 }
 
-/** The end of the next connection. */
-export async function ended (app: FastifyInstance): Promise<CloseInfo> {
-  const [, info] = await once(app.lifeline, 'close')
-  return info
+/** The end of the next connection. (events.once would reject at an `error` event.) */
+export function ended (app: FastifyInstance): Promise<CloseInfo> {
+  return new Promise((resolve) => { app.lifeline.once('close', (_connection, info) => { resolve(info) }) })
 }
 
 /** Waits for what no event tells (a count in /proc, the log of another process); fails after `limit` ms. */

@@ -65,10 +65,20 @@ export function sockets (pid: number): number {
 
 const script = fileURLToPath(new URL('server.ts', import.meta.url))
 
-export async function startRemote (t: TestContext, options: RemoteOptions = {}): Promise<Remote> {
-  const { prefix = [], ...setup } = options
+/** A script of ours in a process of its own, and calls to it. It is killed when the test ends. */
+export interface Launched {
+  process: ChildProcess
+  pid: number
+  /** The first message, with which it says that it is ready. */
+  ready: any
+  /** Resolves with the exit code when the process ends by itself. */
+  exited: Promise<number | null>
+  call: (name: string, args: unknown[]) => Promise<unknown>
+}
+
+export async function launch (t: TestContext, path: string, setup: object, prefix: string[] = []): Promise<Launched> {
   const [program, ...args] = [...prefix, process.execPath]
-  const child = fork(script, [JSON.stringify(setup)], {
+  const child = fork(path, [JSON.stringify(setup)], {
     execPath: program!,
     execArgv: [...args, '--import', 'tsx'],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -82,9 +92,9 @@ export async function startRemote (t: TestContext, options: RemoteOptions = {}):
       await exited
     }
   })
-  const [{ port }] = await Promise.race([
-    once(child, 'message') as Promise<[{ port: number }]>,
-    exited.then((code) => { throw new Error(`the server process ended at its start, with ${code}`) })
+  const [ready] = await Promise.race([
+    once(child, 'message'),
+    exited.then((code) => { throw new Error(`the process of ${path} ended at its start, with ${code}`) })
   ])
   let last = 0
   const waiting = new Map<number, { resolve: (value: unknown) => void, reject: (error: Error) => void }>()
@@ -95,23 +105,33 @@ export async function startRemote (t: TestContext, options: RemoteOptions = {}):
     else call?.reject(new Error(error))
   })
   child.on('exit', (code) => {
-    for (const { reject } of waiting.values()) reject(new Error(`the server process ended, with ${code}`))
+    for (const { reject } of waiting.values()) reject(new Error(`the process of ${path} ended, with ${code}`))
   })
-  const own = {
+  return {
     process: child,
     pid: child.pid!,
-    port,
+    ready,
     exited,
-    sockets: () => sockets(child.pid!)
+    call: (name, callArgs) => new Promise((resolve, reject) => {
+      const id = ++last
+      waiting.set(id, { resolve, reject })
+      child.send({ id, name, args: callArgs })
+    })
   }
-  return new Proxy(own as unknown as Remote, {
+}
+
+/** What has these members, and a call to the process for every other name. */
+export function withCalls<T extends object> (own: object, call: Launched['call']): T {
+  return new Proxy(own as T, {
     get (target, name: string) {
       if (name in target || name === 'then') return Reflect.get(target, name)
-      return (...callArgs: unknown[]) => new Promise((resolve, reject) => {
-        const id = ++last
-        waiting.set(id, { resolve, reject })
-        child.send({ id, name, args: callArgs })
-      })
+      return (...args: unknown[]) => call(name, args)
     }
   })
+}
+
+export async function startRemote (t: TestContext, options: RemoteOptions = {}): Promise<Remote> {
+  const { prefix = [], ...setup } = options
+  const { process, pid, ready, exited, call } = await launch(t, script, setup, prefix)
+  return withCalls<Remote>({ process, pid, port: ready.port, exited, sockets: () => sockets(pid) }, call)
 }

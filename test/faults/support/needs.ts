@@ -1,0 +1,43 @@
+/**
+ * What a test from outside needs of the machine: programs, and the right to make network namespaces.
+ * On a laptop that lacks it the test is skipped, and says what it lacked; under CI=true it fails.
+ */
+import { execFileSync, spawnSync } from 'node:child_process'
+import type { TestContext } from 'node:test'
+
+const lacks: Record<string, () => string | null> = {
+  namespaces: () => {
+    if (process.platform !== 'linux') return 'network namespaces (Linux)'
+    const name = `lifeline-${process.pid}-probe`
+    try {
+      execFileSync('ip', ['netns', 'add', name], { stdio: 'pipe' })
+      execFileSync('ip', ['netns', 'exec', name, 'iptables', '-L', '-n'], { stdio: 'pipe' })
+      return null
+    } catch (error) {
+      return `network namespaces and iptables, as root (${String((error as Error).message).trim()})`
+    } finally {
+      spawnSync('ip', ['netns', 'del', name])
+    }
+  },
+  tc: () => spawnSync('tc', ['-V']).status === 0 ? null : 'the program tc (iproute2)',
+  nginx: () => spawnSync('nginx', ['-v']).status === 0 ? null : 'the program nginx',
+  // Debian's own interpreter, for Debian's package: another python3 may come first on the PATH.
+  'python3-websockets': () => spawnSync('/usr/bin/python3', ['-c', 'import websockets']).status === 0
+    ? null
+    : 'Debian\'s package python3-websockets'
+}
+
+const known = new Map<string, string | null>()
+
+/** False if the test was skipped and must return. */
+export function needs (t: TestContext, ...things: Array<'namespaces' | 'tc' | 'nginx' | 'python3-websockets'>): boolean {
+  for (const thing of things) {
+    if (!known.has(thing)) known.set(thing, lacks[thing]!())
+    const lack = known.get(thing)
+    if (lack == null) continue
+    if (process.env.CI === 'true') throw new Error(`this test needs ${lack}`)
+    t.skip(`this machine lacks ${lack}`)
+    return false
+  }
+  return true
+}
