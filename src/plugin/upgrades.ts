@@ -87,9 +87,9 @@ export class Upgrades extends Entry {
       if (socket.destroyed) {
         this.#tally.upgrades.refused++
         this.#underway.delete(request)
-      } else if (written > upgrade.written && written === upgrade.seen) {
-        // An answer was begun and has not grown since the last look.
-        this.#end(request, upgrade)
+      } else if (written > upgrade.written) {
+        // An answer was begun: it is whole when it has not grown since the last look.
+        if (written === upgrade.seen) this.#end(request, upgrade)
       } else if (this.#wheel.turn >= upgrade.deadline) {
         this.#tally.upgrades.timedOut++
         this.#refuse(request, upgrade)

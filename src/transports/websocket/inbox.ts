@@ -25,6 +25,8 @@ export interface RawMessage {
 export interface Gate {
   /** Stop, or go on, reading from the peer. */
   hold (on: boolean): void
+  /** Whether somebody beside our own reader waits for messages: a listener of the socket. */
+  wanted (): boolean
   /** So many messages, of so many bytes together, were let go. */
   dropped (messages: number, bytes: number): void
 }
@@ -63,7 +65,7 @@ export class Inbox {
   get reading (): boolean { return this.#reader !== null }
 
   add (message: RawMessage): void {
-    if (this.#pushOnly && this.#reader === null) return
+    if (this.#pushOnly && this.#unwanted) return
     this.#queue.push(message)
     this.#bytes += bytesOf(message) + OVERHEAD
     this.#reader?.wake?.()
@@ -129,8 +131,10 @@ export class Inbox {
     }
   }
 
+  get #unwanted (): boolean { return this.#reader === null && !this.#gate.wanted() }
+
   #bound (): void {
-    if (this.#reader === null && !this.#awaited && this.#bytes > HELD_MAX) {
+    if (!this.#awaited && this.#bytes > HELD_MAX && this.#unwanted) {
       const messages = this.#queue.length
       const bytes = this.#bytes - messages * OVERHEAD
       this.#pushOnly = true

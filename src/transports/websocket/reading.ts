@@ -41,7 +41,7 @@ export class Reading implements Gate {
   /** Takes a message from the wire; true if the listeners must not see it now. */
   message (data: RawMessage['data'], binary: boolean): boolean {
     if (this.#discarding) return true
-    const listening = this.#socket.listenerCount('message') > 0
+    const listening = this.wanted()
     const inbox = this.#inbox
     if (inbox?.reading === true) {
       inbox.add({ data, binary })
@@ -92,6 +92,11 @@ export class Reading implements Gate {
     this.#apply()
   }
 
+  /** Whether a listener waits for messages. */
+  wanted (): boolean {
+    return this.#socket.listenerCount('message') > 0
+  }
+
   settled (): void {
     this.#settled = true
     this.#inbox?.settled()
@@ -135,7 +140,7 @@ export class Reading implements Gate {
   #release (): void {
     const inbox = this.#inbox
     if (inbox === null || inbox.reading) return
-    while (!this.#paused && this.#socket.listenerCount('message') > 0) {
+    while (!this.#paused && this.wanted()) {
       const message = inbox.take()
       if (message === undefined) {
         this.#socket.off('newListener', announce)

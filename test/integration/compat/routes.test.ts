@@ -150,7 +150,7 @@ onEveryWay('hooks before the handler run in their order, those after it never do
   const { app, dial } = await begin(t, way, {
     routes: (app) => {
       for (const name of ['onRequest', 'preParsing', 'preValidation', 'preHandler', 'preSerialization', 'onSend', 'onResponse', 'onTimeout', 'onError', 'onRequestAbort'] as const) {
-        app.addHook(name as 'onResponse', async () => { ran.push(name) })
+        app.addHook(name as 'onRequest', async (_request) => { ran.push(name) })
       }
       app.get('/', { websocket: true, preHandler: async () => { ran.push('preHandler of the route') } }, (socket) => {
         ran.push('handler')

@@ -35,7 +35,7 @@ export const ways = [bare, alone, behind] as const
 
 /** One test for each way. */
 export function onEveryWay (name: string, run: (t: TestContext, way: Way) => unknown): void {
-  for (const way of ways) test(`${way.name}: ${name}`, { timeout: 30_000 }, async (t) => { await run(t, way) })
+  for (const way of ways) test(`${way.name}: ${name}`, { timeout: 5_000 }, async (t) => { await run(t, way) })
 }
 
 /** Registers what the way wants; the options of @fastify/websocket go to whoever registers it. */

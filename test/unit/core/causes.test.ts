@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { causes, clampReason, isChurn, isSendable } from '../../../src/core/causes.js'
+import type { Cause } from '../../../src/core/causes.js'
+
+test('the codes that may be sent are those of RFC 6455 §7.4 and the IANA registry, of all 65,536', () => {
+  // 1004 is reserved; 1005, 1006 and 1015 are for reports only; 1016-2999 are for the protocol's future.
+  const assigned = new Set([1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014])
+  for (let code = 0; code <= 65_535; code++) {
+    assert.equal(isSendable(code), assigned.has(code) || (code >= 3000 && code <= 4999), String(code))
+  }
+})
+
+test('what is no whole number is no code', () => {
+  for (const code of [NaN, Infinity, -Infinity, -1000, 1000.5, 1e9, '1000', null, undefined, {}, Symbol('1000'), 1000n]) {
+    assert.equal(isSendable(code as number), false)
+  }
+})
+
+test('a reason of up to 123 bytes is left as it is', () => {
+  for (const reason of ['', 'bye', 'x'.repeat(123), 'é'.repeat(61), '€'.repeat(41), '😀'.repeat(30)]) {
+    assert.equal(clampReason(reason), reason)
+  }
+})
+
+test('a longer reason is cut at a character boundary', () => {
+  assert.equal(clampReason('x'.repeat(124)), 'x'.repeat(123))
+  assert.equal(clampReason('é'.repeat(62)), 'é'.repeat(61))
+  assert.equal(clampReason('€'.repeat(42)), '€'.repeat(41))
+  assert.equal(clampReason('😀'.repeat(31)), '😀'.repeat(30))
+  assert.equal(clampReason('xx' + '😀'.repeat(31)), 'xx' + '😀'.repeat(30))
+})
+
+test('any reason, clamped, is its longest beginning that fits, and can be sent', () => {
+  fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 300 }), (reason) => {
+    const clamped = clampReason(reason)
+    assert.ok(Buffer.byteLength(clamped) <= 123)
+    assert.ok(reason.startsWith(clamped))
+    if (clamped !== reason) {
+      const next = String.fromCodePoint(reason.codePointAt(clamped.length)!)
+      assert.ok(Buffer.byteLength(clamped + next) > 123)
+    }
+  }))
+})
+
+test('lone surrogates do no harm', () => {
+  fc.assert(fc.property(fc.string({ unit: fc.constantFrom('\ud800', '\udc00', 'x', '€'), maxLength: 300 }), (reason) => {
+    assert.ok(Buffer.byteLength(clampReason(reason)) <= 123)
+  }))
+})
+
+test('every cause has a code that may be sent, or none, and says what it means and what to do', () => {
+  for (const [cause, { code, meaning, client }] of Object.entries(causes)) {
+    assert.ok(code === null || isSendable(code), cause)
+    assert.ok(meaning.length > 0 && client.length > 0, cause)
+  }
+})
+
+test('all ends are churn but those that the app is to blame for', () => {
+  assert.deepEqual(Object.keys(causes).filter((cause) => !isChurn(cause as Cause)), ['handler'])
+})

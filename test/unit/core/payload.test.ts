@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { toPayload } from '../../../src/core/payload.js'
+
+test('a string is sent as it is', () => {
+  fc.assert(fc.property(fc.string(), (text) => toPayload(text) === text))
+})
+
+test('bytes are viewed, never copied, whatever they come in', () => {
+  const buffer = Buffer.from('abcdef')
+  assert.equal(toPayload(buffer), buffer)
+  const memory = new ArrayBuffer(16)
+  new Uint8Array(memory).set([0, 1, 2, 3, 4, 5, 6, 7])
+  const shared = new SharedArrayBuffer(4)
+  for (const data of [memory, new Uint8Array(memory, 2, 4), new Float64Array(memory, 8, 1), new DataView(memory, 1, 3), new BigInt64Array(memory), shared]) {
+    const payload = toPayload(data) as Buffer
+    assert.ok(Buffer.isBuffer(payload))
+    assert.equal(payload.buffer, ArrayBuffer.isView(data) ? data.buffer : data)
+    assert.equal(payload.byteOffset, ArrayBuffer.isView(data) ? data.byteOffset : 0)
+    assert.equal(payload.length, data.byteLength)
+  }
+})
+
+test('everything else that has JSON is sent as JSON', () => {
+  for (const data of [null, 0, -1.5, NaN, true, [], {}, { a: [1, 'x'] }, new Date(0), { toJSON: () => 'mine' }]) {
+    assert.equal(toPayload(data), JSON.stringify(data))
+  }
+  fc.assert(fc.property(fc.jsonValue(), (data) => typeof data === 'string' || toPayload(data) === JSON.stringify(data)))
+})
+
+const circular: { self?: unknown } = {}
+circular.self = circular
+const invalid: Record<string, [unknown, RegExp]> = {
+  undefined: [undefined, /undefined has no JSON/],
+  'a function': [() => {}, /function has no JSON/],
+  'a symbol': [Symbol('s'), /symbol has no JSON/],
+  'a toJSON that gives undefined': [{ toJSON () {} }, /object has no JSON/],
+  'a bigint': [1n, /BigInt/],
+  'a bigint within': [{ deep: [1n] }, /BigInt/],
+  'a circle': [circular, /circular/i],
+  'a toJSON that throws': [{ toJSON () { throw new Error('mine') } }, /JSON.stringify: mine/],
+  // eslint-disable-next-line no-throw-literal
+  'a toJSON that throws a string': [{ toJSON () { throw 'mine' } }, /JSON.stringify: mine/],
+  'a getter that throws': [{ get it () { throw new Error('mine') } }, /JSON.stringify: mine/],
+  'a Promise': [Promise.resolve(1), /Promise: await it/],
+  'a Blob': [new Blob(['x']), /Blob: await its arrayBuffer/]
+}
+
+for (const [name, [data, message]] of Object.entries(invalid)) {
+  test(`${name} is no message, and the error says why`, () => {
+    assert.throws(() => toPayload(data), (error: Error & { code: string }) => {
+      assert.equal(error.code, 'FST_ERR_LIFELINE_INVALID_DATA')
+      assert.match(error.message, message)
+      return true
+    })
+  })
+}
+
+test('the error of the app\'s own serializer is the cause of ours', () => {
+  const mine = new Error('mine')
+  assert.throws(() => toPayload({ toJSON () { throw mine } }), ({ cause }: Error) => cause === mine)
+})

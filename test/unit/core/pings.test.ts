@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { Pings } from '../../../src/core/pings.js'
+
+test('a pong that echoes an open ping answers it, once', () => {
+  const pings = new Pings()
+  const payload = pings.open(1000, 0)
+  assert.ok(payload.length <= 125)
+  assert.equal(pings.answer(payload, 1040), true)
+  assert.equal(pings.roundTrip, 40)
+  assert.equal(pings.answer(payload, 1050), false)
+  assert.equal(pings.roundTrip, 40)
+})
+
+test('before the first answer the round trip is unknown and nothing is confirmed', () => {
+  const pings = new Pings()
+  pings.open(0, 500)
+  assert.equal(pings.roundTrip, NaN)
+  assert.equal(pings.confirmed, 0)
+})
+
+test('an answered ping confirms what had been written before it, and closes all earlier ones', () => {
+  const pings = new Pings()
+  const first = pings.open(0, 100)
+  const second = pings.open(1, 200)
+  const third = pings.open(2, 300)
+  assert.equal(pings.answer(second, 10), true)
+  assert.equal(pings.confirmed, 200)
+  assert.equal(pings.answer(first, 11), false)
+  assert.equal(pings.confirmed, 200)
+  assert.equal(pings.answer(third, 12), true)
+  assert.equal(pings.confirmed, 300)
+})
+
+test('no payload but that of an open ping is an answer', () => {
+  const pings = new Pings()
+  const mine = pings.open(0, 100)
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 125 }), (bytes) => {
+    fc.pre(!mine.equals(bytes))
+    return !pings.answer(Buffer.from(bytes), 1)
+  }))
+  const ahead = Buffer.from(mine)
+  ahead.writeUInt32BE(ahead.readUInt32BE(4) + 1, 4)
+  assert.equal(pings.answer(ahead, 1), false)
+  assert.equal(pings.answer(Buffer.concat([mine, Buffer.alloc(1)]), 1), false)
+  assert.equal(pings.confirmed, 0)
+})
+
+test('the round trip is smoothed by an eighth', () => {
+  const pings = new Pings()
+  pings.answer(pings.open(0, 0), 80)
+  pings.answer(pings.open(100, 0), 260)
+  assert.equal(pings.roundTrip, 90)
+})
+
+test('a peer that answers nothing does not make the list of open pings grow', () => {
+  const pings = new Pings()
+  const payloads = Array.from({ length: 10 }, (_, i) => pings.open(i, i))
+  assert.deepEqual(payloads.slice(0, 6).map((payload) => pings.answer(payload, 100)), Array(6).fill(false))
+  assert.deepEqual(payloads.slice(6).map((payload) => pings.answer(payload, 100)), Array(4).fill(true))
+})
+
+test('callers share the ping that is open, and get its round trip', async () => {
+  const pings = new Pings()
+  const sent: Buffer[] = []
+  const send = (): void => { sent.push(pings.open(1000, 0)) }
+  const both = [pings.ask(send), pings.ask(send)]
+  assert.equal(sent.length, 1)
+  assert.equal(pings.answer(sent[0]!, 1007), true)
+  assert.deepEqual(await Promise.all(both), [7, 7])
+  const next = pings.ask(send)
+  assert.equal(sent.length, 2)
+  pings.answer(sent[1]!, 1009)
+  assert.equal(await next, 9)
+})
+
+test('the answer to an earlier ping is not the answer to a caller\'s', async () => {
+  const pings = new Pings()
+  const earlier = pings.open(0, 0)
+  let mine!: Buffer
+  let answered = false
+  const asked = pings.ask(() => { mine = pings.open(10, 0) }).then((roundTrip) => { answered = true; return roundTrip })
+  pings.answer(earlier, 20)
+  await null
+  assert.equal(answered, false)
+  pings.answer(mine, 25)
+  assert.equal(await asked, 15)
+})
+
+test('the answer to a later ping answers a caller too', async () => {
+  const pings = new Pings()
+  const asked = pings.ask(() => { pings.open(0, 0) })
+  pings.answer(pings.open(10, 0), 30)
+  assert.equal(await asked, 20)
+})
+
+test('when the transport ends, who waits gets Infinity, and no pong counts any more', async () => {
+  const pings = new Pings()
+  let mine!: Buffer
+  const asked = pings.ask(() => { mine = pings.open(0, 0) })
+  pings.end()
+  assert.equal(await asked, Infinity)
+  assert.equal(pings.answer(mine, 1), false)
+})
