@@ -17,43 +17,86 @@ const BYTES = 600_000
 const LIMIT = 3 * BYTES / (RATE / 8)
 const lifeline: LifelineOptions = { heartbeat: { interval: 1000, timeout: 1000 } }
 
-/** The server pushes so many messages of so many bytes at once, through a queue of so many bytes on the way. */
-async function download (t: TestContext, path: string, count: number, bytes: number, queue: number): Promise<void> {
+interface Download {
+  path: string
+  /** So many messages of so many bytes, pushed at once. */
+  count: number
+  bytes: number
+  /** How many bytes wait on the way before packets are dropped. */
+  queue: number
+  /** Whether the line was fast before: then the kernel takes in everything at once, and nothing moves on our side. */
+  fastBefore?: boolean
+}
+
+async function download (t: TestContext, { path, count, bytes, queue, fastBefore = false }: Download): Promise<void> {
   const network = createNetwork(t, 'slow')
   const { slow } = network.groups
   const server = await startRemote(t, { host: '0.0.0.0', prefix: network.server, lifeline })
   const fleet = await startFleet(t, slow.prefix)
   await fleet.connect(`ws://${slow.host}:${server.port}/${path}`, 'ws', 1)
   const { fd } = (await server.list())[0]!
-  slow.slow(RATE, queue)
+  let before = { messages: 0, bytes: 0 }
+  if (fastBefore) {
+    await server.flood(fd, 300, 64_000)
+    await until('the line is warm', async () => (await fleet.state())[0]!.bytes === 300 * 64_000)
+    before = { messages: 300, bytes: 300 * 64_000 }
+  }
+  slow.slow('down', RATE, queue)
   const start = performance.now()
   assert.equal(await server.flood(fd, count, bytes), true)
-  if (process.env.TRACE) setInterval(async () => { try { console.log(path, count, queue, Math.round(performance.now() - start), (await fleet.state())[0], await server.list(), await server.closed()) } catch {} }, 5000).unref()
   await until('all has arrived, or the connection is over', async () => {
     const [client] = await fleet.state()
-    return client!.bytes >= count * bytes || !client!.open || await server.size() === 0
+    return client!.bytes >= before.bytes + count * bytes || !client!.open || await server.size() === 0
   }, LIMIT)
   assert.deepEqual(await server.closed(), [], 'a slow peer is not a dead one')
-  assert.deepEqual((await fleet.state())[0], { open: true, code: null, messages: count, bytes: count * bytes })
+  assert.deepEqual((await fleet.state())[0], { open: true, code: null, messages: before.messages + count, bytes: before.bytes + count * bytes })
   t.diagnostic(`${count * bytes} bytes arrived after ${Math.round(performance.now() - start)} ms; pings: ${(await server.stats()).heartbeat.pings}`)
   assert.equal(await server.exists(fd), true)
   assert.deepEqual((await server.lines()).filter((line) => line.level >= level.error), [])
 }
 
-describe('a peer behind 64 kbit/s', { concurrency: true }, () => {
-  test('gets 600 KB in small messages, and is not taken for dead meanwhile', async (t) => {
+describe('a peer behind a thin line', { concurrency: true }, () => {
+  test('gets 600 KB at 64 kbit/s, in small messages, and is not taken for dead meanwhile', async (t) => {
     if (!needs(t, 'namespaces', 'tc')) return
-    await download(t, 'echo', 600, BYTES / 600, 8_000)
+    await download(t, { path: 'echo', count: 600, bytes: BYTES / 600, queue: 8_000 })
   })
 
-  test('gets 600 KB in one message, and is not taken for dead meanwhile', async (t) => {
+  test('gets 600 KB at 64 kbit/s, in one message, and is not taken for dead meanwhile', async (t) => {
     if (!needs(t, 'namespaces', 'tc')) return
-    await download(t, 'silent', 1, BYTES, 8_000)
+    await download(t, { path: 'silent', count: 1, bytes: BYTES, queue: 8_000 })
   })
 
-  // A long queue loses nothing, so the kernel takes in all of it early, and nothing moves on our side for a minute.
-  test('gets 600 KB behind a queue that holds them all, and is not taken for dead meanwhile', async (t) => {
+  test('gets 600 KB at 64 kbit/s that the kernel took in at once, in small messages', async (t) => {
     if (!needs(t, 'namespaces', 'tc')) return
-    await download(t, 'silent', 600, BYTES / 600, 1_000_000)
+    await download(t, { path: 'silent', count: 600, bytes: BYTES / 600, queue: 1_000_000, fastBefore: true })
   })
+
+  test('gets 600 KB at 64 kbit/s that the kernel took in at once, in one message', async (t) => {
+    if (!needs(t, 'namespaces', 'tc')) return
+    await download(t, { path: 'echo', count: 1, bytes: BYTES, queue: 8_000, fastBefore: true })
+  })
+
+  for (const path of ['echo', 'silent']) {
+    test(`sends one message of 1 MB to /${path} over 20 s, and is not taken for dead meanwhile`, async (t) => {
+      if (!needs(t, 'namespaces', 'tc')) return
+      const network = createNetwork(t, 'slow')
+      const { slow } = network.groups
+      const server = await startRemote(t, { host: '0.0.0.0', prefix: network.server, lifeline })
+      const fleet = await startFleet(t, slow.prefix)
+      await fleet.connect(`ws://${slow.host}:${server.port}/${path}`, 'ws', 1)
+      slow.slow('up', 400, 8_000)
+      const start = performance.now()
+      await fleet.send(0, 1, 1_000_000)
+      const over = async (): Promise<boolean> => await server.size() === 0
+      if (path === 'echo') {
+        await until('it has come back', async () => (await fleet.state())[0]!.messages === 1 || await over(), 60_000)
+        assert.equal((await fleet.state())[0]!.bytes, 1_000_000)
+      } else {
+        await until('it was let go', async () => (await server.stats()).dropped === 1 || await over(), 60_000)
+      }
+      assert.deepEqual(await server.closed(), [])
+      assert.equal(await server.size(), 1)
+      t.diagnostic(`1 MB took ${Math.round(performance.now() - start)} ms`)
+    })
+  }
 })

@@ -84,22 +84,6 @@ const calls: { [K in keyof FleetCalls]: (...args: Parameters<FleetCalls[K]>) => 
     const data = 'x'.repeat(bytes)
     for (let i = 0; i < count; i++) members[index]!.ws!.send(data)
   },
-  upload: async (index, bytes, ms) => {
-    const { socket } = members[index]!
-    const header = Buffer.alloc(14)
-    header[0] = 0x82
-    header[1] = 0x80 | 127
-    header.writeBigUInt64BE(BigInt(bytes), 2)
-    // The mask is 0: the payload goes as it is.
-    socket.write(header)
-    const steps = Math.ceil(ms / 100)
-    for (let i = 0, sent = 0; i < steps; i++) {
-      const end = Math.round(bytes * (i + 1) / steps)
-      socket.write(Buffer.alloc(end - sent, 0x62))
-      sent = end
-      await sleep(ms / steps)
-    }
-  },
   close: (index, code, reason) => { members[index]!.ws!.close(code, reason) },
   reset: (index) => { members[index]!.socket.resetAndDestroy() },
   end: (index) => { members[index]!.socket.end() }

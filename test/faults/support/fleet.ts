@@ -30,8 +30,6 @@ export interface FleetCalls {
   echo (count: number): number
   /** The ws client with this index sends so many messages of so many bytes. */
   send (index: number, count: number, bytes: number): void
-  /** It sends one message of so many bytes, evenly over so many ms; resolves when all is written. */
-  upload (index: number, bytes: number, ms: number): void
   /** It closes cleanly. */
   close (index: number, code: number, reason: string): void
   /** `resetAndDestroy()` of its socket: a RST goes out. */

@@ -32,8 +32,8 @@ export interface Group {
   readonly host: string
   /** From now on no packet passes, in either direction, and nobody is told. The moment before, ms since the epoch. */
   blackhole: () => number
-  /** Bytes from the server to these clients pass at this rate, in kbit/s, behind a queue of so many bytes. */
-  slow: (rate: number, queue: number) => void
+  /** Bytes to these clients, or from them, pass at this rate, in kbit/s, behind a queue of so many bytes. */
+  slow: (direction: 'down' | 'up', rate: number, queue: number) => void
 }
 
 export interface Network<Name extends string> {
@@ -72,8 +72,9 @@ export function createNetwork<const Name extends string> (t: TestContext, ...nam
         iptables('OUTPUT')
         return at
       },
-      slow: (rate, queue) => {
-        ip('netns', 'exec', server, 'tc', 'qdisc', 'add', 'dev', `v${index}`, 'root', 'tbf', 'rate', `${rate}kbit`, 'burst', '4kb', 'limit', String(queue))
+      slow: (direction, rate, queue) => {
+        const [end, device] = direction === 'down' ? [server, `v${index}`] : [namespace, 'v']
+        ip('netns', 'exec', end, 'tc', 'qdisc', 'add', 'dev', device, 'root', 'tbf', 'rate', `${rate}kbit`, 'burst', '4kb', 'limit', String(queue))
       }
     }
     return [name, group]

@@ -1,0 +1,78 @@
+/**
+ * The documentation is held against the code: what it says of options, errors and causes, and that
+ * its examples compile.
+ */
+import assert from 'node:assert/strict'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import ts from 'typescript'
+import { causes, errors } from '../../src/index.js'
+import { defaults } from '../../src/plugin/options.js'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const read = (file: string): string => readFileSync(join(root, file), 'utf8')
+
+/** The rows of the tables in a document, cell by cell. */
+const rows = (file: string): string[][] => read(file).split('\n')
+  .filter((line) => line.startsWith('| '))
+  .map((line) => line.slice(1, -1).split(' | ').map((cell) => cell.trim()))
+
+function flatten (object: object, path = ''): Array<[string, unknown]> {
+  return Object.entries(object).flatMap(([name, value]) => typeof value === 'object' && Object.keys(value).length > 0
+    ? flatten(value, `${path}${name}.`)
+    : [[`${path}${name}`, value] as [string, unknown]])
+}
+
+test('README names every option with its default, and no other', () => {
+  const documented = rows('README.md')
+    .filter(([, value]) => value !== undefined && /^`(\d+|{})`$/.test(value))
+    .map(([name, value]) => [name!.replaceAll('`', ''), JSON.parse(value!.replaceAll('`', ''))])
+  assert.deepEqual(Object.fromEntries(documented), Object.fromEntries(flatten(defaults)))
+})
+
+test('the docstrings of the options give the defaults of the code', () => {
+  const source = read('src/plugin/options.ts')
+  for (const [path, value] of flatten(defaults)) {
+    const name = path.split('.').at(-1)!
+    const docstring = new RegExp(`@default ([\\d_]+|{}) \\*/\\s+${name}\\?:`, 'g')
+    const given = [...source.matchAll(docstring)].map(([, text]) => text!.replaceAll('_', ''))
+    assert.ok(given.includes(JSON.stringify(value)), `${path}: ${JSON.stringify(value)} is not among the docstrings of ${name}: ${given.join(', ')}`)
+  }
+})
+
+test('docs/errors.md lists every error code, and no other', () => {
+  const documented = rows('docs/errors.md').map(([code]) => code!.replaceAll('`', '')).filter((code) => code.startsWith('FST_'))
+  assert.deepEqual(documented.toSorted(), Object.keys(errors).toSorted())
+  for (const [name, create] of Object.entries(errors)) assert.equal((create as unknown as () => { code: string })().code, name)
+})
+
+test('docs/causes.md is the table of the code', () => {
+  const documented = rows('docs/causes.md').filter(([cause]) => cause!.startsWith('`'))
+  assert.deepEqual(documented.map(([cause]) => cause!.replaceAll('`', '')), Object.keys(causes))
+  for (const [cause, code, meaning, client] of documented) {
+    const row = causes[cause!.replaceAll('`', '') as keyof typeof causes]
+    assert.equal(meaning, row.meaning)
+    assert.equal(client, row.client)
+    if (row.code !== null) assert.equal(code, String(row.code))
+    else assert.ok(Number.isNaN(Number(code)))
+  }
+})
+
+test('the examples of README compile, strictly', (t) => {
+  const examples = [...read('README.md').matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code!)
+  assert.ok(examples.length >= 2)
+  // Inside the package, so that its own name is found.
+  const folder = mkdtempSync(join(root, 'test', 'readme-'))
+  t.after(() => { rmSync(folder, { recursive: true }) })
+  const files = examples.map((code, i) => {
+    const file = join(folder, `example-${i}.ts`)
+    writeFileSync(file, code.replaceAll("'fastify-lifeline'", "'../../src/index.js'"))
+    return file
+  })
+  const { options } = ts.parseJsonConfigFileContent(ts.readConfigFile(join(root, 'tsconfig.json'), (file) => readFileSync(file, 'utf8')).config, ts.sys, root)
+  const program = ts.createProgram(files, { ...options, noUnusedParameters: false })
+  const diagnostics = ts.getPreEmitDiagnostics(program).map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'))
+  assert.deepEqual(diagnostics, [])
+})
