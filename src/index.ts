@@ -3,10 +3,13 @@
  * `import lifeline from` and `const lifeline = require(…)` both give the plugin.
  */
 import fp from 'fastify-plugin'
+import './plugin/augment.js'
 import { lifelinePlugin } from './plugin/plugin.js'
 
+type Plugin = typeof lifelinePlugin
+
 // fastify-plugin sets `default` and `fastifyLifeline` on what it returns.
-const plugin = fp(lifelinePlugin, { fastify: '5.x', name: 'fastify-lifeline' })
+const plugin = fp(lifelinePlugin, { fastify: '5.x', name: 'fastify-lifeline' }) as Plugin & { default: Plugin, fastifyLifeline: Plugin }
 
 export default plugin
 export { plugin as fastifyLifeline, plugin as 'module.exports' }

@@ -19,7 +19,6 @@ import { Wheel } from '../core/wheel.js'
 import { Log } from '../observe/log.js'
 import { superviseClass } from '../transports/websocket/supervise.js'
 import { adopt, note } from './adoption.js'
-import type {} from './augment.js'
 import { defaults, readOptions } from './options.js'
 import type { LifelineOptions, Settings } from './options.js'
 import { Routes, watchHandler } from './routes.js'
@@ -78,7 +77,7 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
   const foreign = fastify.hasDecorator('websocketServer')
   const drain = async (): Promise<void> => {
     upgrades.close()
-    fastify.websocketServer.close()
+    if (!foreign) fastify.websocketServer.close()
     await within(shutdown.run(), fastify.initialConfig.pluginTimeout)
   }
   if (foreign) {

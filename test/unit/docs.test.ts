@@ -3,7 +3,7 @@
  * its examples compile.
  */
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -60,7 +60,7 @@ test('docs/causes.md is the table of the code', () => {
   }
 })
 
-test('the examples of README compile, strictly', (t) => {
+test('the examples of README compile, strictly, with the types that are shipped', (t) => {
   const examples = [...read('README.md').matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code!)
   assert.ok(examples.length >= 2)
   // Inside the package, so that its own name is found.
@@ -68,11 +68,23 @@ test('the examples of README compile, strictly', (t) => {
   t.after(() => { rmSync(folder, { recursive: true }) })
   const files = examples.map((code, i) => {
     const file = join(folder, `example-${i}.ts`)
-    writeFileSync(file, code.replaceAll("'fastify-lifeline'", "'../../src/index.js'"))
+    writeFileSync(file, code)
     return file
   })
   const { options } = ts.parseJsonConfigFileContent(ts.readConfigFile(join(root, 'tsconfig.json'), (file) => readFileSync(file, 'utf8')).config, ts.sys, root)
-  const program = ts.createProgram(files, { ...options, noUnusedParameters: false })
+  const program = ts.createProgram(files, { ...options, noUnusedParameters: false, skipLibCheck: false })
   const diagnostics = ts.getPreEmitDiagnostics(program).map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'))
   assert.deepEqual(diagnostics, [])
+})
+
+test('what the package imports it also declares', () => {
+  const { dependencies, peerDependencies } = JSON.parse(read('package.json'))
+  const declared = Object.keys({ ...dependencies, ...peerDependencies })
+  for (const file of readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'))) {
+    for (const [, name] of read(join('src', file)).matchAll(/ from '([^'.][^']*)'/g)) {
+      if (name!.startsWith('node:')) continue
+      const known = declared.includes(name!) || declared.includes(`@types/${name!}`)
+      assert.ok(known, `${file} imports ${name}`)
+    }
+  }
 })

@@ -197,7 +197,7 @@ onEveryWay('pause and resume: nothing is lost, nothing overtakes', async (t, way
   client.socket.close(1000)
   await once(socket, 'close')
   assert.deepEqual(got, Array.from({ length: 100 }, (_, i) => String(i)))
-})
+}, 'what is held while the socket is paused is given out after the close event, or never')
 
 onEveryWay('listeners of every kind get messages, in the order in which they were added', async (t, way) => {
   const got: string[] = []
@@ -342,8 +342,10 @@ for (const [name, { frame, code, error }] of Object.entries(wire)) {
     let bytes = ''
     client.setEncoding('hex').on('data', (chunk: string) => { bytes += chunk })
     await once(client, 'data')
+    const [socket] = app.websocketServer.clients
+    const over = new Promise((resolve) => { socket!.once('close', resolve) })
     client.write(frame)
-    await once(client, 'close')
+    await Promise.all([over, once(client, 'close')])
     assert.deepEqual(errors, [error])
     assert.match(bytes, new RegExp(`8802${code}$`))
     assert.equal(app.websocketServer.clients.size, 0)

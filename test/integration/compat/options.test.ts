@@ -1,0 +1,327 @@
+/**
+ * Options of @fastify/websocket and of ws, and the servers that Fastify can be.
+ */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { test } from 'node:test'
+import type { WebsocketPluginOptions } from '@fastify/websocket'
+import Fastify from 'fastify'
+import WebSocket from 'ws'
+import { alone, begin, behind, Client, certificate, echo, head, onEveryWay, register, upgradeRequest, ways } from './setups.js'
+
+onEveryWay('verifyClient lets in and refuses, synchronously', async (t, way) => {
+  const seen: unknown[] = []
+  const { dial, refused } = await begin(t, way, {
+    websocket: {
+      options: {
+        verifyClient ({ origin, secure, req }: { origin: string, secure: boolean, req: IncomingMessage }) {
+          seen.push([origin, secure, req.url])
+          return req.headers['x-key'] === 'good'
+        }
+      }
+    },
+    routes: (app) => app.get('/', { websocket: true }, echo)
+  })
+  assert.equal(await (await dial('/', { headers: { 'x-key': 'good' }, origin: 'http://a.example' })).ask('x'), 'x')
+  assert.equal((await refused('/')).status, 401)
+  assert.deepEqual(seen, [['http://a.example', false, '/'], [undefined, false, '/']])
+})
+
+onEveryWay('verifyClient decides later, with code, message and headers', async (t, way) => {
+  let ran = 0
+  const { dial, refused } = await begin(t, way, {
+    websocket: {
+      options: {
+        verifyClient ({ req }, done) {
+          setImmediate(() => { done(req.url === '/?good', 499 - 96, 'no entry', { 'x-why': 'because' }) })
+        }
+      }
+    },
+    routes: (app) => app.get('/', { websocket: true }, (socket) => { ran++; echo(socket) })
+  })
+  assert.equal(await (await dial('/?good')).ask('x'), 'x')
+  const { status, body, headers } = await refused('/?bad')
+  assert.deepEqual([status, body, headers['x-why']], [403, 'no entry', 'because'])
+  assert.equal(ran, 1)
+})
+
+onEveryWay('subprotocols: the first that is offered, unless handleProtocols chooses', async (t, way) => {
+  const routes = (app: Parameters<NonNullable<Parameters<typeof begin>[2]>['routes'] & {}>[0]): unknown => app.get('/', { websocket: true }, (socket) => { socket.send(socket.protocol) })
+  const plain = await begin(t, way, { routes })
+  const first = await plain.dial('/', { protocols: ['one', 'two'] })
+  assert.equal(first.socket.protocol, 'one')
+  assert.equal(await first.text(), 'one')
+  const choosing = await begin(t, way, { routes, websocket: { options: { handleProtocols: (protocols: Set<string>) => protocols.has('two') ? 'two' : false } } })
+  const second = await choosing.dial('/', { protocols: ['one', 'two'] })
+  assert.equal(second.socket.protocol, 'two')
+  assert.equal(await second.text(), 'two')
+})
+
+onEveryWay('perMessageDeflate is negotiated and used', async (t, way) => {
+  const { dial } = await begin(t, way, {
+    websocket: { options: { perMessageDeflate: { threshold: 0 } } },
+    routes: (app) => app.get('/', { websocket: true }, (socket) => {
+      socket.send(socket.extensions)
+      echo(socket)
+    })
+  })
+  const client = await dial('/', { perMessageDeflate: true })
+  assert.equal(await client.text(), 'permessage-deflate')
+  for (const text of ['a', 'b'.repeat(100_000), 'ä'.repeat(1000)]) assert.equal(await client.ask(text), text)
+  const plain = await dial('/', { perMessageDeflate: false })
+  assert.equal(await plain.text(), '')
+  assert.equal(await plain.ask('plain'), 'plain')
+})
+
+onEveryWay('a WebSocket class of the app\'s own makes the sockets', async (t, way) => {
+  class Own extends WebSocket {
+    greeting = 'hello'
+    greet (): string { return this.greeting }
+    override send (data: Parameters<WebSocket['send']>[0]): void { super.send(`own ${String(data)}`, () => {}) }
+  }
+  const { dial } = await begin(t, way, {
+    websocket: { options: { WebSocket: Own as unknown as typeof WebSocket } },
+    routes: (app) => app.get('/', { websocket: true }, (socket) => {
+      assert.ok(socket instanceof Own)
+      socket.send(socket.greet())
+      socket.on('message', (data: Buffer) => { socket.send(data) })
+    })
+  })
+  const client = await dial()
+  assert.equal(await client.text(), 'own hello')
+  assert.equal(await client.ask('x'), 'own x')
+})
+
+onEveryWay('maxPayload of the app\'s own is kept, below our limit and above it', async (t, way) => {
+  for (const maxPayload of [1_000, 2_000_000]) {
+    const { dial } = await begin(t, way, { websocket: { options: { maxPayload } }, routes: (app) => app.get('/', { websocket: true }, echo) })
+    const client = await dial()
+    client.socket.send(Buffer.alloc(maxPayload))
+    assert.equal((await client.message()).data.length, maxPayload)
+    client.socket.send(Buffer.alloc(maxPayload + 1))
+    assert.ok([1009, 1006].includes((await client.closed).code))
+  }
+})
+
+onEveryWay('clientTracking: false: clients is not there, sockets work', async (t, way) => {
+  const { app, dial } = await begin(t, way, { websocket: { options: { clientTracking: false } }, routes: (app) => app.get('/', { websocket: true }, echo) })
+  assert.equal(app.websocketServer.clients, undefined)
+  const client = await dial()
+  assert.equal(await client.ask('x'), 'x')
+  client.socket.terminate()
+})
+
+onEveryWay('autoPong: false leaves pongs to the app', async (t, way) => {
+  const { dial } = await begin(t, way, {
+    websocket: { options: { autoPong: false } },
+    routes: (app) => app.get('/', { websocket: true }, (socket) => { socket.on('ping', (data) => { socket.pong(`own ${String(data)}`) }) })
+  })
+  const client = await dial()
+  const pong = once(client.socket, 'pong')
+  client.socket.ping('x')
+  assert.equal(String((await pong)[0]), 'own x')
+})
+
+onEveryWay('the path option of ws is warned about, and is obeyed', async (t, way) => {
+  const { dial, refused, lines } = await begin(t, way, { websocket: { options: { path: '/only' } as never }, routes: (app) => app.get('/*', { websocket: true }, echo) })
+  assert.equal(lines.filter(({ msg, level }) => level === 40 && msg.includes('path option')).length, 1)
+  assert.equal(await (await dial('/only')).ask('x'), 'x')
+  assert.equal((await refused('/other')).status, 400)
+})
+
+for (const way of ways) {
+  test(`${way.name}: the noServer option is refused`, async (t) => {
+    const app = Fastify()
+    t.after(() => app.close())
+    await assert.rejects(register(app, way, { options: { noServer: true } }), /noServer/)
+  })
+
+  for (const name of ['errorHandler', 'preClose'] as const) {
+    test(`${way.name}: ${name} must be a function`, async (t) => {
+      const app = Fastify()
+      t.after(() => app.close())
+      await assert.rejects(register(app, way, { [name]: 'no function' } as WebsocketPluginOptions), new RegExp(`${name}.*function`))
+    })
+  }
+}
+
+for (const [name, headers, status] of [
+  ['another version', { 'Sec-WebSocket-Version': '12' }, '400'],
+  ['no version', { 'Sec-WebSocket-Version': '' }, '400'],
+  ['no key', { 'Sec-WebSocket-Key': '' }, '400'],
+  ['a wrong key', { 'Sec-WebSocket-Key': 'short' }, '400'],
+  ['a malformed subprotocol', { 'Sec-WebSocket-Protocol': 'a,,b' }, '400'],
+  ['another protocol than websocket', { Upgrade: 'h2c' }, '400'],
+  ['version 8', { 'Sec-WebSocket-Version': '8' }, '101']
+] as Array<[string, Record<string, string>, string]>) {
+  onEveryWay(`an upgrade with ${name} gets ${status}`, async (t, way) => {
+    let ran = false
+    const { say } = await begin(t, way, { routes: (app) => app.get('/', { websocket: true }, () => { ran = true }) })
+    const answer = await head(say(upgradeRequest('/', headers)))
+    assert.match(answer, new RegExp(`^HTTP/1.1 ${status} `))
+    assert.equal(ran, status === '101')
+    if (name.includes('version') && status === '400') assert.match(answer, /Sec-WebSocket-Version: 13, 8/)
+  })
+}
+
+onEveryWay('a listener for wsClientError answers in place of ws', async (t, way) => {
+  const { app, say } = await begin(t, way, { routes: (app) => app.get('/', { websocket: true }, echo) })
+  app.websocketServer.on('wsClientError', (error: Error, socket) => { socket.end(`HTTP/1.1 418 Teapot\r\n\r\n${error.message}`) })
+  assert.match(await head(say(upgradeRequest('/', { 'Sec-WebSocket-Key': 'x' }))), /^HTTP\/1.1 418 Teapot/)
+})
+
+onEveryWay('an errorHandler of the app\'s gets what a handler throws and rejects, with socket, request and reply', async (t, way) => {
+  const calls: unknown[] = []
+  let child: unknown
+  const { dial } = await begin(t, way, {
+    websocket: {
+      errorHandler (this: unknown, error, socket, request, reply) {
+        calls.push([error.message, request.url, request.ws, typeof reply.send, this === child, socket.readyState])
+        socket.close(4400, 'mine')
+      }
+    },
+    routes: (app) => app.register(async (instance) => {
+      child = instance
+      instance.get('/throws', { websocket: true }, () => { throw new Error('thrown') })
+      instance.get('/rejects', { websocket: true }, async () => { await null; throw new Error('rejected') })
+      instance.get('/*', { websocket: true }, () => { throw new Error('wildcard') })
+    })
+  })
+  for (const path of ['/throws', '/rejects', '/other']) assert.deepEqual(await (await dial(path)).closed, { code: 4400, reason: 'mine' })
+  assert.deepEqual(calls, [
+    ['thrown', '/throws', true, 'function', true, 1],
+    ['rejected', '/rejects', true, 'function', true, 1],
+    ['wildcard', '/other', true, 'function', true, 1]
+  ])
+})
+
+onEveryWay('an errorHandler of the app\'s gets what the peer does to the wire', async (t, way) => {
+  const codes: unknown[] = []
+  let told!: () => void
+  const called = new Promise<void>((resolve) => { told = resolve })
+  const { say } = await begin(t, way, {
+    websocket: {
+      errorHandler (error: Error & { code?: string }, socket, request) {
+        codes.push([error.code, request.url])
+        socket.terminate()
+        told()
+      }
+    },
+    routes: (app) => app.get('/live', { websocket: true }, () => {})
+  })
+  const client = say(upgradeRequest('/live'))
+  await once(client, 'data')
+  client.write(Buffer.from([0xa2, 0x00]))
+  await called
+  assert.deepEqual(codes, [['WS_ERR_UNEXPECTED_RSV_2_3', '/live']])
+})
+
+for (const kind of ['callback', 'promise'] as const) {
+  onEveryWay(`a preClose of the app's, with a ${kind}, is called once, as a hook of the instance, and its codes count`, async (t, way) => {
+    const calls: unknown[] = []
+    const preClose = kind === 'callback'
+      ? function (this: unknown, done: () => void) {
+        calls.push(this === begun.app)
+        for (const socket of begun.app.websocketServer.clients) socket.close(4001, 'mine')
+        done()
+      }
+      : async () => {
+        calls.push(true)
+        await null
+        for (const socket of begun.app.websocketServer.clients) socket.close(4001, 'mine')
+      }
+    const begun = await begin(t, way, { websocket: { preClose }, routes: (app) => app.get('/', { websocket: true }, echo) })
+    const client = await begun.dial()
+    await begun.app.close()
+    assert.deepEqual(await client.closed, { code: 4001, reason: 'mine' })
+    assert.deepEqual(calls, [true])
+  })
+}
+
+onEveryWay('options.server: upgrades come from a server of the app\'s own', async (t, way) => {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => { server.close() })
+  const { dial } = await begin(t, way, { websocket: { options: { server } }, routes: (app) => app.get('/', { websocket: true }, echo) })
+  const client = await dial(`ws://127.0.0.1:${(server.address() as AddressInfo).port}/`)
+  assert.equal(await client.ask('x'), 'x')
+})
+
+onEveryWay('serverFactory: the server is the app\'s', async (t, way) => {
+  let made: unknown
+  const { app, dial } = await begin(t, way, {
+    fastify: { serverFactory: (handler: (request: IncomingMessage, response: never) => void) => { made = createServer(handler as never); return made } },
+    routes: (app) => app.get('/', { websocket: true }, echo)
+  })
+  assert.equal(app.server, made)
+  assert.equal(await (await dial()).ask('x'), 'x')
+})
+
+for (const [name, fastify] of Object.entries({ https: { https: certificate }, 'http2 with allowHTTP1': { http2: true, https: { ...certificate, allowHTTP1: true } } })) {
+  onEveryWay(`${name}: wss clients talk, refusals are told, close() ends them`, async (t, way) => {
+    const { app, port, dial, refused } = await begin(t, way, {
+      fastify,
+      websocket: { options: { verifyClient: ({ secure }: { secure: boolean }) => secure } },
+      routes: (app) => {
+        app.get('/', { websocket: true }, echo)
+        app.get('/no', { websocket: true, onRequest: async (_request, reply) => reply.code(401).send() }, echo)
+        app.get('/http', async () => 'ok')
+      }
+    })
+    const trust = { ca: certificate.cert }
+    const client = await dial(`wss://127.0.0.1:${port}/`, trust)
+    assert.equal(await client.ask('x'), 'x')
+    const big = 'y'.repeat(500_000)
+    assert.equal(await client.ask(big), big)
+    assert.equal((await refused(`wss://127.0.0.1:${port}/no`, trust)).status, 401)
+    const end = client.closed
+    for (const socket of app.websocketServer.clients) socket.close(4000)
+    assert.equal((await end).code, 4000)
+  })
+}
+
+const bothLoopbacks = Object.values(networkInterfaces()).flat().some((address) => address?.address === '::1')
+
+for (const way of ways) {
+  test(`${way.name}: listening on localhost, clients come by every address of it`, { skip: bothLoopbacks ? false : 'this machine has no ::1' }, async (t) => {
+    const { app, port, dial } = await begin(t, way, { host: 'localhost', routes: (app) => app.get('/', { websocket: true }, echo) })
+    const addresses = app.addresses() as AddressInfo[]
+    assert.ok(addresses.length >= 1)
+    const clients: Client[] = []
+    for (const { address, family } of addresses) {
+      const client = await dial(`ws://${family === 'IPv6' ? `[${address}]` : address}:${port}/`)
+      assert.equal(await client.ask(address), address)
+      clients.push(client)
+    }
+    await app.close()
+    for (const client of clients) assert.equal((await client.closed).code, way.ours ? 1012 : 1005)
+  })
+}
+
+for (const way of [alone, behind]) {
+  test(`${way.name}: remoteAddress is the peer's, behind a trusted proxy the client's`, async (t) => {
+    for (const [trustProxy, expected] of [[false, '127.0.0.1'], [true, '203.0.113.7']] as const) {
+      const { app, dial } = await begin(t, way, { fastify: { trustProxy }, routes: (app) => app.get('/', { websocket: true }, (socket, request) => { socket.send(`${app.lifeline.of(request).remoteAddress} ${request.ip}`) }) })
+      assert.ok(app)
+      assert.equal(await (await dial('/', { headers: { 'x-forwarded-for': '203.0.113.7' } })).text(), `${expected} ${expected}`)
+    }
+  })
+}
+
+onEveryWay('a listener for upgrade that the app added before, and that takes every socket, is not disturbed', async (t, way) => {
+  const { say } = await begin(t, way, {
+    before: (app) => {
+      app.server.on('upgrade', (_request, socket) => {
+        socket.end('HTTP/1.1 101 Mine\r\n\r\n', () => { socket.destroy() })
+      })
+    },
+    routes: (app) => app.get('/', { websocket: true }, () => { assert.fail('it must not be called') })
+  })
+  const answer = await head(say(upgradeRequest('/elsewhere')))
+  assert.match(answer, /^HTTP\/1.1 101 Mine/)
+})

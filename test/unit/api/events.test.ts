@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { test } from 'node:test'
+import { Events } from '../../../src/api/events.js'
+
+function emitter (): { events: Events, threw: Array<[string, unknown]> } {
+  const threw: Array<[string, unknown]> = []
+  return { threw, events: new Events((event, error) => { threw.push([event, error]) }) }
+}
+
+const error = new Error('boom')
+const info = {} as never
+const connection = {} as never
+
+test('every listener is called, in order, whatever the one before it threw', () => {
+  const { events, threw } = emitter()
+  const called: number[] = []
+  events.on('open', () => { called.push(1); throw error })
+  events.once('open', () => { called.push(2); throw error })
+  events.on('open', () => { called.push(3) })
+  assert.equal(events.emit('open', connection), true)
+  assert.deepEqual(called, [1, 2, 3])
+  assert.deepEqual(threw, [['open', error], ['open', error]])
+})
+
+test('a listener that rejects is reported', async () => {
+  const { events, threw } = emitter()
+  events.on('close', async () => { throw error })
+  events.emit('close', connection, info)
+  await new Promise(setImmediate)
+  assert.deepEqual(threw, [['close', error]])
+})
+
+test('without a listener nothing happens, for "error" as for any other', () => {
+  const { events, threw } = emitter()
+  assert.equal(events.emit('error', undefined, error), false)
+  assert.equal(events.emit('open', connection), false)
+  assert.deepEqual(threw, [])
+})
+
+test('a listener for one time is called once', () => {
+  const { events } = emitter()
+  let calls = 0
+  events.once('open', () => { calls++ })
+  events.emit('open', connection)
+  events.emit('open', connection)
+  assert.equal(calls, 1)
+  assert.equal(events.listenerCount('open'), 0)
+})
+
+test('a listener that removes others while it is called does not keep them from this event', () => {
+  const { events } = emitter()
+  const called: number[] = []
+  events.on('open', () => { called.push(1); events.removeAllListeners('open') })
+  events.on('open', () => { called.push(2) })
+  events.emit('open', connection)
+  assert.deepEqual(called, [1, 2])
+})
+
+test('listeners are called with the emitter as this, and with all that is told', async () => {
+  const { events } = emitter()
+  const told = once(events, 'close')
+  let self: unknown
+  events.on('close', function (this: unknown) { self = this })
+  events.emit('close', connection, info)
+  assert.deepEqual(await told, [connection, info])
+  assert.equal(self, events)
+})

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { TestContext } from 'node:test'
+import { Log, SUMMARY_WINDOW } from '../../../src/observe/log.js'
+
+interface Line { level: string, fields: Record<string, unknown>, message: string }
+
+function keep (t: TestContext): { log: Log, lines: Line[], above: () => Line[] } {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const lines: Line[] = []
+  const at = (level: string) => (fields: object, message: string) => { lines.push({ level, fields: fields as Line['fields'], message }) }
+  const log = new Log({ debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') })
+  return { log, lines, above: () => lines.filter(({ level }) => level !== 'debug') }
+}
+
+const who = { fd: 7, reqId: 'req-1' }
+const reset = { cause: 'reset', code: 1006, reason: '' } as const
+
+test('opening and closing are said at debug, with fd and request id', (t) => {
+  const { log, lines } = keep(t)
+  log.opened(who)
+  log.closed(who, { cause: 'client', code: 1000, reason: 'bye' })
+  assert.deepEqual(lines, [
+    { level: 'debug', fields: who, message: 'lifeline: open' },
+    { level: 'debug', fields: { ...who, cause: 'client', code: 1000, reason: 'bye' }, message: 'lifeline: closed' }
+  ])
+})
+
+test('ten thousand ends in a minute are one line above debug', (t) => {
+  const { log, above } = keep(t)
+  for (let i = 0; i < 10_000; i++) log.closed(who, i % 4 === 0 ? { cause: 'heartbeat', code: 1006, reason: '' } : reset)
+  assert.deepEqual(above(), [])
+  t.mock.timers.tick(SUMMARY_WINDOW)
+  assert.deepEqual(above().map(({ level, fields }) => [level, fields]), [['info', { closed: { heartbeat: 2500, reset: 7500 } }]])
+  t.mock.timers.tick(10 * SUMMARY_WINDOW)
+  assert.equal(above().length, 1)
+})
+
+test('each window has its own line', (t) => {
+  const { log, above } = keep(t)
+  for (let i = 1; i <= 3; i++) {
+    for (let n = 0; n < i; n++) log.closed(who, reset)
+    t.mock.timers.tick(SUMMARY_WINDOW)
+  }
+  assert.deepEqual(above().map(({ fields }) => fields.closed), [{ reset: 1 }, { reset: 2 }, { reset: 3 }])
+})
+
+test('ends that are the app\'s fault are no churn: they have their own line', (t) => {
+  const { log, above } = keep(t)
+  log.failed(who, new Error('boom'))
+  log.closed(who, { cause: 'handler', code: 1011, reason: '' })
+  t.mock.timers.tick(SUMMARY_WINDOW)
+  assert.deepEqual(above().map(({ level }) => level), ['error'])
+})
+
+test('the failure of a handler is an error with fd and request id; a later one is at debug', (t) => {
+  const { log, lines } = keep(t)
+  const err = new Error('boom')
+  log.failed(who, err)
+  log.failedAgain(who, err)
+  assert.deepEqual(lines.map(({ level, fields }) => [level, fields]), [['error', { err, ...who }], ['debug', { err, ...who }]])
+})
+
+test('a mistake that is made in a loop is one line a window for its kind, and is counted', (t) => {
+  const { log, above } = keep(t)
+  const wrong = (code: string): Error => Object.assign(new Error(`wrong ${code}`), { code })
+  for (let i = 0; i < 1000; i++) {
+    log.misused(wrong('A'), 3)
+    log.misused(wrong('B'), undefined)
+  }
+  log.misused(new RangeError('no code'), 3)
+  assert.deepEqual(above().map(({ level, message }) => [level, message]), [
+    ['error', 'lifeline: wrong A'], ['error', 'lifeline: wrong B'], ['error', 'lifeline: no code']
+  ])
+  t.mock.timers.tick(SUMMARY_WINDOW)
+  assert.deepEqual(above()[3]!.fields, { errors: { A: 1000, B: 1000 } })
+  log.misused(wrong('A'), 3)
+  assert.equal(above().length, 5)
+})
+
+test('one mistake that was logged needs no summary', (t) => {
+  const { log, above } = keep(t)
+  log.misused(new Error('once'), 1)
+  t.mock.timers.tick(SUMMARY_WINDOW)
+  assert.equal(above().length, 1)
+})
+
+test('closing says what was gathered, at once, and arms no timer', (t) => {
+  const { log, above } = keep(t)
+  log.closed(who, reset)
+  log.close()
+  assert.deepEqual(above().map(({ fields }) => fields), [{ closed: { reset: 1 } }])
+  log.close()
+  t.mock.timers.tick(10 * SUMMARY_WINDOW)
+  assert.equal(above().length, 1)
+})
+
+test('notices, and failures of listeners and hooks, have a line each', (t) => {
+  const { log, lines } = keep(t)
+  const err = new Error('boom')
+  log.notice('hello')
+  log.listenerThrew('open', err)
+  log.hookThrew(err)
+  assert.deepEqual(lines.map(({ level }) => level), ['info', 'error', 'error'])
+  assert.equal(lines[0]!.message, 'lifeline: hello')
+  assert.match(lines[1]!.message, /"open"/)
+  assert.equal(lines[2]!.fields.err, err)
+})
+
+test('the window keeps no process alive', (t) => {
+  const real = setTimeout
+  let timer: NodeJS.Timeout | undefined
+  t.mock.method(globalThis, 'setTimeout', (callback: () => void, ms: number) => (timer = real(callback, ms)))
+  const nothing = (): void => {}
+  const log = new Log({ debug: nothing, info: nothing, warn: nothing, error: nothing })
+  log.closed(who, reset)
+  assert.equal(timer!.hasRef(), false)
+  log.close()
+})

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { defaults, readOptions, readRouteOptions } from '../../../src/plugin/options.js'
+import type { LifelineOptions } from '../../../src/plugin/options.js'
+
+const read = (options: unknown): unknown => readOptions(options as LifelineOptions)
+
+/** An option's path, and a value for it, as the app would write them. */
+const nest = (path: string, value: unknown): unknown =>
+  path.split('.').reduceRight((inner, name) => ({ [name]: inner }), value)
+
+function breaks (options: unknown, ...parts: string[]): void {
+  assert.throws(() => read(options), (error: Error & { code: string }) => {
+    assert.equal(error.code, 'FST_ERR_LIFELINE_OPTION')
+    assert.ok(error instanceof TypeError)
+    for (const part of parts) assert.ok(error.message.includes(part), `${error.message} does not say ${part}`)
+    return true
+  })
+}
+
+const fromOne = ['heartbeat.interval', 'heartbeat.timeout', 'backpressure.stallTimeout', 'closeTimeout', 'upgradeTimeout', 'limits.payload']
+const fromZero = ['drain.window', 'drain.timeout']
+const times = [...fromOne.slice(0, -1), ...fromZero]
+
+test('no options are all defaults', () => {
+  assert.deepEqual(read({}), defaults)
+})
+
+for (const path of [...fromOne, ...fromZero]) {
+  const wrong: Array<[unknown, string, string]> = [
+    [-1, '-1', 'must be >='],
+    [NaN, 'NaN', 'must be integer'],
+    [Infinity, 'Infinity', 'must be integer'],
+    [-Infinity, '-Infinity', 'must be integer'],
+    [1.5, '1.5', 'must be integer'],
+    ['1000', '"1000"', 'must be integer'],
+    ['', '""', 'must be integer'],
+    [true, 'true', 'must be integer'],
+    [null, 'null', 'must be integer'],
+    [1000n, '1000', 'must be integer'],
+    [{}, 'an object', 'must be integer'],
+    [[1000], 'an array', 'must be integer'],
+    [Symbol('ms'), 'Symbol(ms)', 'must be integer']
+  ]
+  if (fromOne.includes(path)) wrong.push([0, '0', 'must be >= 1'])
+  if (times.includes(path)) wrong.push([2 ** 31, '2147483648', 'must be <= 2147483647'])
+  for (const [value, shown, rule] of wrong) {
+    test(`${path}: ${typeof value} ${shown} is refused, and the message names option, rule and value`, () => {
+      breaks(nest(path, value), `option "${path}"`, rule, `(received ${shown})`)
+    })
+  }
+
+  test(`${path} is taken, and nothing else changes`, () => {
+    const settings = read(nest(path, 42)) as Record<string, unknown>
+    const [name, member] = path.split('.') as [keyof typeof defaults, string | undefined]
+    const expected = member === undefined ? 42 : { ...defaults[name] as object, [member]: 42 }
+    assert.deepEqual(settings, { ...defaults, [name]: expected })
+  })
+}
+
+for (const path of fromZero) {
+  test(`${path} may be 0`, () => { read(path === 'drain.timeout' ? { drain: { window: 0, timeout: 0 } } : nest(path, 0)) })
+}
+
+for (const path of ['nonsense', 'Heartbeat', 'heartbeat.intervall', 'backpressure.limits', 'drain.windows', 'limits.maxPayload', 'websocket.option']) {
+  test(`${path} does not exist, and the message says what does`, () => {
+    const siblings = path.includes('.') ? path.split('.')[0]! : 'closeTimeout'
+    breaks(nest(path, 5), `option "${path}" does not exist`, '(received 5)', 'known here: ')
+    if (siblings === 'heartbeat') breaks(nest(path, 5), 'known here: interval, timeout')
+  })
+}
+
+for (const [value, shown] of [[true, 'true'], [null, 'null'], [5, '5'], ['off', '"off"'], [[], 'an array']] as const) {
+  test(`heartbeat: ${shown} is refused`, () => { breaks({ heartbeat: value }, 'option "heartbeat" must be', `(received ${shown})`) })
+  for (const name of ['backpressure', 'drain', 'limits', 'websocket']) {
+    test(`${name}: ${shown} is refused`, () => { breaks({ [name]: value }, `option "${name}" must be object`, `(received ${shown})`) })
+  }
+}
+
+test('heartbeat: false is none', () => {
+  assert.deepEqual(read({ heartbeat: false }), { ...defaults, heartbeat: null })
+})
+
+test('half a heartbeat is completed by the defaults', () => {
+  assert.deepEqual((read({ heartbeat: { timeout: 5 } }) as { heartbeat: unknown }).heartbeat, { interval: 20_000, timeout: 5 })
+})
+
+test('a drain window that is longer than the drain is refused', () => {
+  breaks({ drain: { window: 11_000 } }, 'option "drain.window" must be <= drain.timeout, which is 10000', '(received 11000)')
+  read({ drain: { window: 11_000, timeout: 11_000 } })
+})
+
+test('options of @fastify/websocket are passed on as they are; handlers must be functions', () => {
+  const websocket = { options: { maxPayload: 5, anything: true }, errorHandler () {}, preClose () {} }
+  assert.equal((read({ websocket }) as { websocket: unknown }).websocket, websocket)
+  breaks({ websocket: { errorHandler: 'log' } }, 'option "websocket.errorHandler" must be a function', '(received "log")')
+  breaks({ websocket: { preClose: 1 } }, 'option "websocket.preClose" must be a function', '(received 1)')
+  breaks({ websocket: { options: 1 } }, 'option "websocket.options" must be object', '(received 1)')
+})
+
+test('a mistake in a route names the route', () => {
+  const settings = readOptions({})
+  for (const [options, said] of [
+    [{ heartbeat: { interval: 0 } }, 'option "heartbeat.interval" must be >= 1 (received 0)'],
+    [{ heartbeat: true }, 'option "heartbeat" must be false or an object (received true)'],
+    [{ closeTimeout: 5 }, 'option "closeTimeout" does not exist (received 5); known here: heartbeat'],
+    [null, 'the options must be object (received null)'],
+    ['off', 'the options must be object (received "off")']
+  ] as const) {
+    assert.throws(() => readRouteOptions(options, '/live', settings), { code: 'FST_ERR_LIFELINE_OPTION', message: `fastify-lifeline: route /live, config.lifeline: ${said}` })
+  }
+})
+
+test('a route\'s heartbeat is the plugin\'s where it does not say otherwise', () => {
+  const settings = readOptions({ heartbeat: { interval: 100, timeout: 50 } })
+  assert.deepEqual(readRouteOptions({}, '/', settings), { interval: 100, timeout: 50 })
+  assert.deepEqual(readRouteOptions({ heartbeat: { timeout: 5 } }, '/', settings), { interval: 100, timeout: 5 })
+  assert.equal(readRouteOptions({ heartbeat: false }, '/', settings), null)
+})
+
+test('a route can have a heartbeat though the plugin has none', () => {
+  const settings = readOptions({ heartbeat: false })
+  assert.equal(readRouteOptions({}, '/', settings), null)
+  assert.deepEqual(readRouteOptions({ heartbeat: { interval: 100 } }, '/', settings), { interval: 100, timeout: 10_000 })
+})
