@@ -4,6 +4,7 @@
  */
 import { fork } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
+import { finished } from 'node:stream/promises'
 import { now } from './stage.js'
 
 const players = new Set()
@@ -22,13 +23,12 @@ export class Player extends EventEmitter {
     this.#child.stdout.setEncoding('utf8').on('data', (text) => { this.log += text })
     this.#child.stderr.setEncoding('utf8').on('data', (text) => { this.errors += text })
     this.#child.on('message', (event) => { this.#note(event) })
-    this.#child.once('exit', (code, signal) => {
+    this.#child.once('exit', async (code, signal) => {
       const at = now()
-      // Its last words may still be on their way.
-      this.#child.once('close', () => {
-        players.delete(this)
-        this.#note({ event: 'exit', at, code, signal })
-      })
+      // Its last words may still be on their way. (`close` would say when, but never comes after a disconnect.)
+      await Promise.all([finished(this.#child.stdout), finished(this.#child.stderr)])
+      players.delete(this)
+      this.#note({ event: 'exit', at, code, signal })
     })
     players.add(this)
   }

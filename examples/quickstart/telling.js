@@ -5,6 +5,7 @@
 import { styleText } from 'node:util'
 
 const coloured = process.stdout.isTTY === true && process.env.NO_COLOR === undefined
+const WIDTH = 100
 const paint = (style, text) => coloured ? styleText(style, text) : text
 
 /** Timers, and the clocks of two processes, are not exact. In ms. */
@@ -29,7 +30,7 @@ export function printStory ({ fates, parts, servers }) {
   for (const row of rows) console.log(line(row.map(({ text, style }, column) => paint(style, pad(text, column)))))
   console.log(paint('dim', 'before → after. send: got = the call returned and the client had it; lost = the call returned,\nno error, and no client had it. found in: from the act until the server knew.'))
   console.log()
-  for (const sentence of sentences(ours, bare, servers)) console.log(sentence)
+  for (const sentence of sentences(ours, bare, servers)) console.log(wrap(sentence))
 }
 
 function lifelineCells ({ fate, before, after, end, actedAt }) {
@@ -58,7 +59,7 @@ function bareCells (part) {
 const cell = (text, style = 'reset') => ({ text, style })
 
 /** Of a look: what it saw, or how the process had ended. */
-const show = ({ exit, ...look }, member) => exit === undefined ? String(look[member]) : `exit ${exit.code ?? exit.signal}`
+const show = ({ exit, ...look }, member) => exit === undefined ? String(look[member] ?? 'no answer') : `exit ${exit.code ?? exit.signal}`
 
 function found ({ fate, after, end, actedAt }) {
   if (actedAt === undefined) return cell('-')
@@ -72,6 +73,8 @@ function duration (ms) {
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`
 }
 
+const wrap = (text) => text.replace(new RegExp(`(.{1,${WIDTH}})(?: |$)`, 'g'), '$1\n').trimEnd()
+
 const count = (number, noun) => `${number} ${noun}${number === 1 ? '' : 's'}`
 
 function sentences (ours, bare, servers) {
@@ -80,7 +83,8 @@ function sentences (ours, bare, servers) {
   const thrower = (parts) => parts.find(({ fate }) => fate.cause === 'handler')
   const gone = ours.filter(({ fate }) => fate.cause !== null)
   const known = gone.filter(({ end }) => end !== undefined)
-  const slowest = duration(Math.max(...known.filter((part) => part !== hole(ours)).map(took)))
+  const others = known.filter((part) => part !== hole(ours))
+  const slowest = others.length === 0 ? 'no time' : duration(Math.max(...others.map(took)))
   const told = gone.filter(({ after }) => after.pushed === false)
   const silent = bare.filter(({ after }) => after.pushed === true && !after.got)
   const theirs = hole(bare)
@@ -90,11 +94,11 @@ function sentences (ours, bare, servers) {
     ? 'did not find the black hole'
     : `found the black hole in ${duration(took(hole(ours)))} (promised: ${duration(hole(ours).before.bound)})`
   const theirHole = theirs.end === undefined
-    ? `the bare app still took it for open after ${duration(theirs.after.at - theirs.actedAt)}`
+    ? `the bare app had not found it after ${duration(theirs.after.at - theirs.actedAt)} (readyState ${show(theirs.after, 'readyState')})`
     : `the bare app needed ${duration(took(theirs))}`
-  lines.push(`fastify-lifeline ${ourHole}, and the others within ${slowest}; ${theirHole}.`)
+  lines.push(`fastify-lifeline ${ourHole}, and the other ${others.length} within ${slowest}; ${theirHole}.`)
 
-  lines.push(`safePush said false to ${told.length} of ${gone.length} that were gone; send of the bare app took ${count(silent.length, 'message')} to nobody without a word.`)
+  lines.push(`safePush said false for ${told.length} of the ${gone.length} that were gone; send of the bare app took ${count(silent.length, 'message')} for nobody, without an error.`)
 
   const { end } = thrower(ours)
   const rest = ours.filter(({ after }) => after.exists).length
@@ -102,10 +106,10 @@ function sentences (ours, bare, servers) {
     ? `The throw did not end its connection (${count(servers.lifeline.errorLines, 'error line')})`
     : `The throw ended its own connection (code ${end.code}, ${count(servers.lifeline.errorLines, 'error line')} in the log) and left ${count(rest, 'other')} untouched`
   const { exit } = thrower(bare).after
-  const lost = bare.filter((part) => part.end === undefined).length
+  const innocent = bare.find(({ fate }) => fate.cause === null).left
   const theirThrow = exit === undefined
     ? 'the bare process went on'
-    : `the bare process died of it (${exit.code === null ? exit.signal : `exit code ${exit.code}`}: ${lastWords(servers.bare)}), and all ${count(lost, 'connection')} that it held with it`
+    : `the bare process died of it (${exit.code === null ? exit.signal : `exit code ${exit.code}`}: ${lastWords(servers.bare)}), and the client that stays was ${innocent === undefined ? 'not told' : `cut off (code ${innocent.code})`}`
   lines.push(`${ourThrow}; ${theirThrow}.`)
   return lines
 }
@@ -127,7 +131,7 @@ export function findings ({ parts, servers }) {
     if (fate.cause === 'handler') expect(left?.code === 1011, part, `the client was told ${left?.code ?? 'nothing'}, not 1011`)
     if (stays || end === undefined) continue
     // A stalled loop kills nobody: the suspect gets a fresh ping, and its time anew.
-    const limit = before.bound * (1 + after.stalls - before.stalls) + TOLERANCE
+    const limit = (before.bound ?? Infinity) * (1 + after.stalls - before.stalls) + TOLERANCE
     expect(end.at - actedAt <= limit, part, `it was found after ${duration(end.at - actedAt)}, promised were ${duration(limit)}`)
   }
   const { running, errorLines } = servers.lifeline

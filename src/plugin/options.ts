@@ -10,7 +10,7 @@ import { FST_ERR_LIFELINE_OPTION } from '../core/errors.js'
 import type { Cadence } from '../core/heartbeat.js'
 
 export interface HeartbeatOptions {
-  /** How long a peer may be silent before it is pinged, in ms. Keep it below the idle timeout of every proxy on the way (nginx: 60 s). @default 20_000 */
+  /** A silent peer is pinged after at most this long (and no sooner than half of it), in ms. Keep it below the idle timeout of every proxy on the way (nginx: 60 s). @default 20_000 */
   interval?: number
   /** How long a pinged peer then has to answer before it is terminated, in ms. @default 10_000 */
   timeout?: number

@@ -117,16 +117,16 @@ function websocketOptions (settings: Settings, log: Log, drain: () => Promise<vo
   return {
     options: { maxPayload: settings.limits.payload, closeTimeout: settings.closeTimeout, ...options } as NonNullable<WebsocketPluginOptions['options']>,
     errorHandler (error, socket, request) {
-      const life = request[kConnection] === null ? null : lifeOf(request[kConnection])
-      if (life === null) {
+      const connection = request[kConnection]
+      if (connection == null) {
         socket.terminate()
         log.unadopted(error)
-      } else if (error === life.transport.fault) {
-        // What the peer did to the wire: ws closes with the right code, and the app may want to know.
-        life.about.onError?.(error)
-      } else {
-        life.failed(error)
+        return
       }
+      const life = lifeOf(connection)
+      // What the peer did to the wire: ws closes with the right code, and the app may want to know.
+      if (error === life.transport.fault) life.about.onError?.(error)
+      else life.failed(error)
     },
     async preClose (this: FastifyInstance) {
       await callHook(this, preClose, log)

@@ -94,3 +94,18 @@ describe('the same, counted from the end of the stall', { concurrency: true }, (
     })
   })
 })
+
+test('a loop that is busy for 60 ms again and again does not stretch the bound', async (t) => {
+  const server = await startRemote(t, { lifeline: { heartbeat } })
+  const fleet = await startFleet(t)
+  await fleet.connect(`ws://127.0.0.1:${server.port}/silent`, 'ws', 50)
+  const busy = setInterval(() => { server.stall(60).catch(() => {}) }, 100)
+  t.after(() => { clearInterval(busy) })
+  await sleep(500)
+  const frozen = Date.now()
+  fleet.process.kill('SIGSTOP')
+  await until('all are found', async () => (await server.closed()).length === 50, BOUND * 6)
+  const times = (await server.closed()).map(({ closedAt }) => closedAt - frozen)
+  report(t, '50 frozen peers, with a busy loop, found after', times, BOUND)
+  assert.ok(Math.max(...times) <= BOUND + BUSY, `the last was found after ${Math.max(...times)} ms`)
+})

@@ -7,7 +7,7 @@ import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from '../support/app.js'
 import { startRemote } from '../support/remote.js'
-import { slotOf } from './support/bound.js'
+import { report, slotOf } from './support/bound.js'
 import { startFleet } from './support/fleet.js'
 
 const heartbeat = { interval: 500, timeout: 500 }
@@ -54,16 +54,21 @@ describe('a for-await handler that takes 2.5 s for each message, with a bound of
     assert.equal((await fleet.state()).every(({ open, messages }) => open && messages === 0), true)
   })
 
-  test('a handler that is slow is not judged, but its peer is, once it has vanished', async (t) => {
-    const server = await startRemote(t, { lifeline: { heartbeat } })
-    const fleet = await startFleet(t)
-    await fleet.connect(`ws://127.0.0.1:${server.port}/loop?ms=60000`, 'ws', 5)
-    await fleet.connect(`ws://127.0.0.1:${server.port}/echo`, 'ws', 5)
-    await Promise.all(Array.from({ length: 5 }, (_, index) => fleet.send(index, 2, 10)))
-    await server.pauseAll()
-    fleet.process.kill('SIGSTOP')
-    // Paused ones are left alone for interval + timeout, then judged like any other.
-    await until('they are found', async () => (await server.closed()).length === 10, 6 * BOUND)
-    for (const { cause } of await server.closed()) assert.equal(cause, 'heartbeat')
-  })
+  // Paused ones are left alone for interval + timeout, then judged like any other.
+  for (const { how, signal, cause } of [{ how: 'frozen', signal: 'SIGSTOP', cause: 'heartbeat' }, { how: 'killed', signal: 'SIGKILL', cause: 'reset' }] as const) {
+    test(`the peer is found, also behind a slow handler and a paused reader, when it is ${how}`, async (t) => {
+      const server = await startRemote(t, { lifeline: { heartbeat } })
+      const fleet = await startFleet(t)
+      await fleet.connect(`ws://127.0.0.1:${server.port}/loop?ms=60000`, 'ws', 5)
+      await fleet.connect(`ws://127.0.0.1:${server.port}/echo`, 'ws', 5)
+      await Promise.all(Array.from({ length: 5 }, (_, index) => fleet.send(index, 2, 10)))
+      await server.pauseAll()
+      const gone = Date.now()
+      fleet.process.kill(signal)
+      await until('they are found', async () => (await server.closed()).length === 10, 6 * BOUND)
+      const closed = await server.closed()
+      report(t, `10 paused peers, ${how}, found after`, closed.map(({ closedAt }) => closedAt - gone), 2 * BOUND)
+      assert.deepEqual(new Set(closed.map((info) => info.cause)), new Set([cause]))
+    })
+  }
 })

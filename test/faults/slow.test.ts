@@ -13,7 +13,7 @@ import { createNetwork } from './support/network.js'
 
 // 64 kbit/s: 8,000 bytes a second. stallTimeout is left at its default, 30 s.
 const RATE = 64
-const BYTES = 600_000
+const BYTES = 400_000
 const LIMIT = 3 * BYTES / (RATE / 8)
 const lifeline: LifelineOptions = { heartbeat: { interval: 1000, timeout: 1000 } }
 
@@ -56,22 +56,22 @@ async function download (t: TestContext, { path, count, bytes, queue, fastBefore
 }
 
 describe('a peer behind a thin line', { concurrency: true }, () => {
-  test('gets 600 KB at 64 kbit/s, in small messages, and is not taken for dead meanwhile', async (t) => {
+  test('gets 400 KB at 64 kbit/s, in small messages, and is not taken for dead meanwhile', async (t) => {
     if (!needs(t, 'namespaces', 'tc')) return
-    await download(t, { path: 'echo', count: 600, bytes: BYTES / 600, queue: 8_000 })
+    await download(t, { path: 'echo', count: 400, bytes: BYTES / 400, queue: 8_000 })
   })
 
-  test('gets 600 KB at 64 kbit/s, in one message, and is not taken for dead meanwhile', async (t) => {
+  test('gets 400 KB at 64 kbit/s, in one message, and is not taken for dead meanwhile', async (t) => {
     if (!needs(t, 'namespaces', 'tc')) return
     await download(t, { path: 'silent', count: 1, bytes: BYTES, queue: 8_000 })
   })
 
-  test('gets 600 KB at 64 kbit/s that the kernel took in at once, in small messages', async (t) => {
+  test('gets 400 KB at 64 kbit/s that the kernel took in at once, in small messages', async (t) => {
     if (!needs(t, 'namespaces', 'tc')) return
-    await download(t, { path: 'silent', count: 600, bytes: BYTES / 600, queue: 8_000, fastBefore: true })
+    await download(t, { path: 'silent', count: 400, bytes: BYTES / 400, queue: 8_000, fastBefore: true })
   })
 
-  test('gets 600 KB at 64 kbit/s that the kernel took in at once, in one message', async (t) => {
+  test('gets 400 KB at 64 kbit/s that the kernel took in at once, in one message', async (t) => {
     if (!needs(t, 'namespaces', 'tc')) return
     await download(t, { path: 'echo', count: 1, bytes: BYTES, queue: 8_000, fastBefore: true })
   })

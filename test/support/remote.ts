@@ -24,7 +24,7 @@ export interface RemoteOptions {
 export interface Calls {
   exists (fd: number): boolean
   safePush (fd: number, data: unknown): boolean
-  list (): Array<{ fd: number, state: string, roundTrip: number }>
+  list (): Array<{ fd: number, state: string, roundTrip: number, bufferedBytes: number }>
   closed (): CloseInfo[]
   stats (): Stats
   lines (): LogLine[]

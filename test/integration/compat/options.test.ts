@@ -84,7 +84,7 @@ onEveryWay('a WebSocket class of the app\'s own makes the sockets', async (t, wa
     override send (data: Parameters<WebSocket['send']>[0]): void { super.send(`own ${String(data)}`, () => {}) }
   }
   const { dial } = await begin(t, way, {
-    websocket: { options: { WebSocket: Own as unknown as typeof WebSocket } },
+    websocket: { options: { WebSocket: Own as never } },
     routes: (app) => app.get('/', { websocket: true }, (socket) => {
       assert.ok(socket instanceof Own)
       socket.send(socket.greet())

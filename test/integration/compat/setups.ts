@@ -79,8 +79,12 @@ export async function begin (t: TestContext, way: Way, { fastify = {}, websocket
   const clients = new Set<{ cut: () => void }>()
   t.after(async () => {
     for (const client of clients) client.cut()
+    for (const socket of sockets) socket.destroy()
     await app.close()
   })
+  // By itself @fastify/websocket leaves the sockets of refused upgrades behind, and close() waits for them.
+  const sockets = new Set<Socket>()
+  if (!way.ours) app.server.on('connection', (socket: Socket) => { sockets.add(socket) })
   await before?.(app)
   await register(app, way, websocket, options)
   await routes?.(app)

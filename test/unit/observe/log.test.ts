@@ -100,11 +100,13 @@ test('notices, and failures of listeners and hooks, have a line each', (t) => {
   const err = new Error('boom')
   log.notice('hello')
   log.listenerThrew('open', err)
-  log.hookThrew(err)
-  assert.deepEqual(lines.map(({ level }) => level), ['info', 'error', 'error'])
+  log.hookThrew('preClose', err)
+  log.unadopted(err)
+  assert.deepEqual(lines.map(({ level }) => level), ['info', 'error', 'error', 'error'])
   assert.equal(lines[0]!.message, 'lifeline: hello')
   assert.match(lines[1]!.message, /"open"/)
-  assert.equal(lines[2]!.fields.err, err)
+  assert.match(lines[2]!.message, /preClose/)
+  for (const { fields } of lines.slice(1)) assert.equal(fields.err, err)
 })
 
 test('the window keeps no process alive', (t) => {

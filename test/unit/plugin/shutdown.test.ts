@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { TestContext } from 'node:test'
+import type { Life } from '../../../src/api/life.js'
+import { Shutdown } from '../../../src/plugin/shutdown.js'
+
+interface FakeLife { info: unknown, transport: { bufferedBytes: number }, closedAt: number | null, terminatedAt: number | null, said: unknown[] }
+
+/** The clock of the drain, and lives whose peers behave as `peer` says. */
+function world (t: TestContext): { pass: (ms: number) => Promise<void>, life: (peer: { buffered?: number, answersAfter?: number, dies?: boolean }) => FakeLife, now: () => number } {
+  let ms = 0
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  t.mock.method(performance, 'now', () => ms)
+  const life = ({ buffered = 0, answersAfter, dies = true }: { buffered?: number, answersAfter?: number, dies?: boolean }): FakeLife => {
+    const self = {
+      info: null as unknown,
+      transport: { bufferedBytes: buffered },
+      closedAt: null as number | null,
+      terminatedAt: null as number | null,
+      said: [] as unknown[],
+      close (...said: unknown[]) {
+        if (self.info !== null) return
+        self.closedAt = ms
+        self.said = said
+        if (answersAfter !== undefined) setTimeout(() => { self.info = {} }, answersAfter)
+      },
+      terminate (...said: unknown[]) {
+        self.terminatedAt ??= ms
+        self.said = said
+        if (dies) self.info = {}
+      }
+    }
+    return self
+  }
+  const pass = async (time: number): Promise<void> => {
+    for (let left = time; left > 0; left -= 10) {
+      ms += 10
+      t.mock.timers.tick(10)
+      // The drain goes on in microtasks.
+      for (let i = 0; i < 5; i++) await null
+    }
+  }
+  return { pass, life, now: () => ms }
+}
+
+const options = { window: 0, timeout: 1000, closeTimeout: 500 }
+
+function run (lives: FakeLife[], given = options): { shutdown: Shutdown, done: { at: boolean } } {
+  const shutdown = new Shutdown(given, () => lives as unknown as Array<Life<object>>)
+  const done = { at: false }
+  shutdown.run().then(() => { done.at = true }, () => {})
+  return { shutdown, done }
+}
+
+test('with nobody there it is done at once, and arms no timer', async (t) => {
+  world(t)
+  await new Shutdown(options, () => []).run()
+})
+
+test('who has nothing left to send is closed at once with 1012, in the same turn', (t) => {
+  const { life } = world(t)
+  const lives = [life({}), life({})]
+  run(lives)
+  assert.deepEqual(lives.map(({ closedAt, said }) => [closedAt, said]), Array(2).fill([0, [1012, '', 'shutdown']]))
+})
+
+test('it is done when the last has ended', async (t) => {
+  const { life, pass } = world(t)
+  const { done } = run([life({ answersAfter: 50 }), life({ answersAfter: 200 })])
+  await pass(190)
+  assert.equal(done.at, false)
+  await pass(50)
+  assert.equal(done.at, true)
+})
+
+test('who still has something to send is closed when it is sent', async (t) => {
+  const { life, pass } = world(t)
+  const one = life({ buffered: 10, answersAfter: 10 })
+  run([one])
+  await pass(300)
+  assert.equal(one.closedAt, null)
+  one.transport.bufferedBytes = 0
+  await pass(40)
+  assert.notEqual(one.closedAt, null)
+})
+
+test('who does not take what is buffered is closed after drain.timeout, and terminated closeTimeout later', async (t) => {
+  const { life, pass } = world(t)
+  const one = life({ buffered: 10 })
+  const { done } = run([one])
+  await pass(options.timeout - 20)
+  assert.equal(one.closedAt, null)
+  await pass(40)
+  assert.notEqual(one.closedAt, null)
+  await pass(options.closeTimeout - 60)
+  assert.equal(one.terminatedAt, null)
+  await pass(100)
+  assert.notEqual(one.terminatedAt, null)
+  assert.deepEqual(one.said, ['shutdown'])
+  assert.equal(done.at, true)
+})
+
+test('the closing is spread evenly over the window', async (t) => {
+  const { life, pass } = world(t)
+  const lives = Array.from({ length: 10 }, () => life({ answersAfter: 10 }))
+  const { done } = run(lives, { ...options, window: 1000 })
+  await pass(1100)
+  lives.forEach(({ closedAt }, i) => { assert.ok(closedAt! >= i * 100 && closedAt! <= i * 100 + 20, `${i}: ${closedAt}`) })
+  assert.equal(done.at, true)
+})
+
+test('who leaves while it waits for its turn is waited for no longer', async (t) => {
+  const { life, pass } = world(t)
+  const lives = [life({ answersAfter: 10 }), life({})]
+  const { done } = run(lives, { ...options, window: 1000 })
+  lives[1]!.info = {}
+  await pass(60)
+  assert.equal(done.at, true)
+  assert.equal(lives[1]!.closedAt, null)
+})
+
+test('whatever the peers do, it settles within drain.timeout + closeTimeout', async (t) => {
+  const { life, pass } = world(t)
+  const lives = Array.from({ length: 40 }, (_, i) => life({ buffered: i % 3, ...(i % 4 === 0 && { answersAfter: i * 30 }) }))
+  const { done } = run(lives, { ...options, window: 900 })
+  await pass(options.timeout + options.closeTimeout + 40)
+  assert.equal(done.at, true)
+})
+
+test('a second run joins the first', (t) => {
+  const { life } = world(t)
+  const { shutdown } = run([life({})])
+  assert.equal(shutdown.run(), shutdown.run())
+})

@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict'
+import { EventEmitter } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import { test } from 'node:test'
+import type { TestContext } from 'node:test'
+import { Tally } from '../../../src/core/tally.js'
+import { Wheel } from '../../../src/core/wheel.js'
+import { Upgrades } from '../../../src/plugin/upgrades.js'
+import { Clock } from '../clock.js'
+
+const SLOT = 10
+const TIMEOUT = 100
+
+class FakeSocket {
+  bytesWritten: number
+  destroyed = false
+  writable = true
+  written = ''
+
+  constructor (before = 0) { this.bytesWritten = before }
+
+  write (text: string): void {
+    this.written += text
+    this.bytesWritten += text.length
+  }
+
+  destroySoon (): void {
+    this.destroyed = true
+    this.writable = false
+  }
+}
+
+function setUp (t: TestContext): { clock: Clock, wheel: Wheel, server: EventEmitter, tally: Tally, upgrades: Upgrades, come: (socket?: FakeSocket) => { request: IncomingMessage, socket: FakeSocket } } {
+  const clock = new Clock(t)
+  const wheel = new Wheel(SLOT, clock.now)
+  const server = new EventEmitter()
+  const tally = new Tally()
+  const upgrades = new Upgrades(server, wheel, TIMEOUT, tally)
+  t.after(() => { upgrades.stop(); wheel.stop() })
+  const come = (socket = new FakeSocket()): { request: IncomingMessage, socket: FakeSocket } => {
+    const request = {} as IncomingMessage
+    server.emit('upgrade', request, socket, Buffer.alloc(0))
+    return { request, socket }
+  }
+  return { clock, wheel, server, tally, upgrades, come }
+}
+
+test('an adopted socket is out of the ledger, and is left alone', (t) => {
+  const { clock, wheel, upgrades, tally, come } = setUp(t)
+  const { request, socket } = come()
+  assert.equal(upgrades.size, 1)
+  assert.equal(upgrades.adopt(request), socket)
+  assert.equal(upgrades.size, 0)
+  socket.bytesWritten += 100
+  clock.pass(10 * TIMEOUT)
+  assert.equal(socket.destroyed, false)
+  assert.deepEqual(tally.upgrades, { refused: 0, timedOut: 0 })
+  assert.equal(wheel.running, false)
+})
+
+test('a request that never asked for an upgrade is adopted without a socket', (t) => {
+  assert.equal(setUp(t).upgrades.adopt({} as IncomingMessage), undefined)
+})
+
+test('a socket that got an answer instead of a connection is ended, once the answer is whole', (t) => {
+  const { clock, upgrades, tally, come } = setUp(t)
+  const { socket } = come()
+  for (let i = 0; i < 5; i++) {
+    socket.bytesWritten += 10
+    clock.pass(SLOT)
+    assert.equal(socket.destroyed, false)
+  }
+  clock.pass(SLOT)
+  assert.equal(socket.destroyed, true)
+  assert.equal(socket.written, '')
+  assert.equal(upgrades.size, 0)
+  assert.deepEqual(tally.upgrades, { refused: 1, timedOut: 0 })
+})
+
+test('when Fastify says that the answer is sent, the socket is ended at once', (t) => {
+  const { upgrades, tally, come } = setUp(t)
+  const { request, socket } = come()
+  upgrades.answered(request)
+  upgrades.answered(request)
+  upgrades.answered({} as IncomingMessage)
+  assert.equal(socket.destroyed, true)
+  assert.equal(tally.upgrades.refused, 1)
+})
+
+test('what was written before the upgrade, on a connection kept alive, is no answer', (t) => {
+  const { clock, upgrades, come } = setUp(t)
+  const { socket } = come(new FakeSocket(5000))
+  clock.pass(TIMEOUT - SLOT)
+  assert.equal(socket.destroyed, false)
+  assert.equal(upgrades.size, 1)
+})
+
+test('an upgrade that nobody decides gets a 503 after upgradeTimeout', (t) => {
+  const { clock, tally, come } = setUp(t)
+  const { socket } = come()
+  clock.pass(TIMEOUT - SLOT)
+  assert.equal(socket.destroyed, false)
+  clock.pass(SLOT)
+  assert.match(socket.written, /^HTTP\/1\.1 503 .*\r\n(.+\r\n)+\r\n$/)
+  assert.equal(socket.destroyed, true)
+  assert.deepEqual(tally.upgrades, { refused: 1, timedOut: 1 })
+})
+
+test('a client that leaves before the decision is forgotten', (t) => {
+  const { clock, upgrades, tally, come } = setUp(t)
+  const { socket } = come()
+  socket.destroyed = true
+  clock.pass(SLOT)
+  assert.equal(upgrades.size, 0)
+  assert.equal(socket.written, '')
+  assert.equal(tally.upgrades.refused, 1)
+})
+
+test('while it closes, who waits gets a 503 now, and who comes gets one at the end of the turn', (t) => {
+  const { clock, upgrades, come } = setUp(t)
+  const before = come()
+  upgrades.close()
+  assert.match(before.socket.written, / 503 /)
+  const [late, answered, adopted] = [come(), come(), come()]
+  answered.socket.write('HTTP/1.1 503 by Fastify\r\n\r\n')
+  upgrades.adopt(adopted.request)
+  assert.equal(late.socket.destroyed, false)
+  clock.stall(0)
+  assert.match(late.socket.written, / 503 /)
+  assert.equal(answered.socket.written, 'HTTP/1.1 503 by Fastify\r\n\r\n')
+  assert.deepEqual([late, answered, adopted].map(({ socket }) => socket.destroyed), [true, true, false])
+})
+
+test('a stop lets go of the server and leaves nothing behind', (t) => {
+  const { clock, wheel, server, upgrades, come } = setUp(t)
+  const { socket } = come()
+  upgrades.close()
+  const late = come()
+  upgrades.stop()
+  assert.equal(server.listenerCount('upgrade'), 0)
+  assert.deepEqual([socket.destroyed, late.socket.destroyed, upgrades.size], [true, true, 0])
+  clock.pass(SLOT)
+  assert.equal(wheel.running, false)
+})
+
+test('it hears of an upgrade before any other listener', (t) => {
+  const clock = new Clock(t)
+  const server = new EventEmitter()
+  server.on('upgrade', () => { sizes.push(upgrades.size) })
+  const sizes: number[] = []
+  const upgrades = new Upgrades(server, new Wheel(SLOT, clock.now), TIMEOUT, new Tally())
+  server.emit('upgrade', {}, new FakeSocket())
+  assert.deepEqual(sizes, [1])
+  upgrades.stop()
+})
+
+test('a stream that cannot be destroyed softly is ended, then destroyed', (t) => {
+  const { upgrades, server } = setUp(t)
+  const calls: string[] = []
+  const request = {} as IncomingMessage
+  server.emit('upgrade', request, { end (done: () => void) { calls.push('end'); done() }, destroy () { calls.push('destroy') } })
+  upgrades.answered(request)
+  assert.deepEqual(calls, ['end', 'destroy'])
+})
+
+test('the timer runs while an upgrade is under way, and only then', (t) => {
+  const { clock, wheel, upgrades, come } = setUp(t)
+  assert.equal(wheel.running, false)
+  const { request } = come()
+  assert.equal(wheel.running, true)
+  upgrades.adopt(request)
+  clock.pass(2 * SLOT)
+  assert.equal(wheel.running, false)
+})

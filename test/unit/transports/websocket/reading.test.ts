@@ -1,0 +1,216 @@
+import assert from 'node:assert/strict'
+import { EventEmitter } from 'node:events'
+import { test } from 'node:test'
+import type WebSocket from 'ws'
+import { Reading } from '../../../../src/transports/websocket/reading.js'
+import type { Bare } from '../../../../src/transports/websocket/supervise.js'
+
+/** A socket as Reading sees it: listeners, and whether it is paused. */
+class FakeSocket extends EventEmitter {
+  isPaused = false
+  binaryType = 'nodebuffer'
+  reading!: Reading
+
+  /** As the supervised class does. */
+  override emit (event: string | symbol, ...args: unknown[]): boolean {
+    if (event === 'newListener' && args[0] === 'message') this.reading.listening()
+    return super.emit(event, ...args)
+  }
+
+  arrive (text: string): void {
+    if (!this.reading.message(Buffer.from(text), false)) this.emit('message', Buffer.from(text), false)
+  }
+
+  appPauses (on: boolean): void {
+    this.isPaused = on
+    this.reading.pausedByApp(on)
+  }
+}
+
+function make (): { socket: FakeSocket, reading: Reading, drops: Array<[number, number]> } {
+  const socket = new FakeSocket()
+  const drops: Array<[number, number]> = []
+  const bare = {
+    pause: () => { socket.isPaused = true },
+    resume: () => { socket.isPaused = false },
+    emit: (_socket: unknown, event: string, ...args: unknown[]) => { socket.emit(event, ...args) }
+  } as unknown as Bare
+  const reading = new Reading(socket as unknown as WebSocket, bare, (messages, bytes) => { drops.push([messages, bytes]) })
+  socket.reading = reading
+  return { socket, reading, drops }
+}
+
+function listen (socket: FakeSocket): string[] {
+  const got: string[] = []
+  socket.on('message', (data) => { got.push(String(data)) })
+  return got
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => { setImmediate(resolve) })
+const LARGE = 'x'.repeat(70_000)
+
+test('a listener that is there gets a message at once', () => {
+  const { socket } = make()
+  const got = listen(socket)
+  socket.arrive('1')
+  assert.deepEqual(got, ['1'])
+})
+
+test('what comes before the first listener is held for it, and comes first', async () => {
+  const { socket } = make()
+  socket.arrive('1')
+  socket.arrive('2')
+  const got = listen(socket)
+  socket.arrive('3')
+  assert.deepEqual(got, [])
+  await turn()
+  socket.arrive('4')
+  assert.deepEqual(got, ['1', '2', '3', '4'])
+  assert.equal(socket.listenerCount('newListener'), 0)
+})
+
+test('a listener for one time takes one of those held; the rest waits for the next', async () => {
+  const { socket } = make()
+  for (const text of ['1', '2', '3']) socket.arrive(text)
+  const got: string[] = []
+  const take = async (): Promise<void> => {
+    socket.once('message', (data) => { got.push(String(data)) })
+    await turn()
+  }
+  await take()
+  assert.deepEqual(got, ['1'])
+  socket.arrive('4')
+  for (let i = 0; i < 3; i++) await take()
+  assert.deepEqual(got, ['1', '2', '3', '4'])
+})
+
+test('when a listener has been there, no listener means none is wanted, as with ws', async () => {
+  const { socket } = make()
+  const got = listen(socket)
+  socket.arrive('1')
+  socket.removeAllListeners('message')
+  socket.arrive('2')
+  const later = listen(socket)
+  await turn()
+  assert.deepEqual([got, later], [['1'], []])
+})
+
+test('a message that was held comes in the binaryType that is set when it is given', async () => {
+  for (const [type, expected] of [['nodebuffer', Buffer.from('ab')], ['arraybuffer', new Uint8Array(Buffer.from('ab')).buffer], ['fragments', [Buffer.from('ab')]]] as const) {
+    const { socket, reading } = make()
+    reading.message(Buffer.from('ab'), true)
+    socket.binaryType = type
+    const got: unknown[] = []
+    socket.on('message', (data, binary) => { got.push(data, binary) })
+    await turn()
+    assert.deepEqual(got, [expected, true])
+  }
+})
+
+test('while the app has paused, nothing is given; afterwards all is, in order', () => {
+  const { socket, reading } = make()
+  const got = listen(socket)
+  socket.appPauses(true)
+  assert.equal(reading.paused, true)
+  socket.arrive('1')
+  socket.arrive('2')
+  assert.deepEqual(got, [])
+  socket.appPauses(false)
+  assert.deepEqual(got, ['1', '2'])
+})
+
+test('a listener that pauses stops what is being given to it', async () => {
+  const { socket } = make()
+  for (const text of ['1', '2', '3']) socket.arrive(text)
+  const got = listen(socket)
+  socket.on('message', () => { socket.appPauses(true) })
+  await turn()
+  assert.deepEqual(got, ['1'])
+  socket.appPauses(false)
+  assert.deepEqual(got, ['1', '2'])
+})
+
+test('reading rests when too much is held, and a listener sets it free', async () => {
+  const { socket, reading } = make()
+  socket.arrive(LARGE)
+  assert.equal(socket.isPaused, true)
+  assert.equal(reading.paused, true)
+  listen(socket)
+  await turn()
+  assert.equal(socket.isPaused, false)
+})
+
+test('a route that has settled and reads nothing is push-only: what it holds is dropped, and it reads on', () => {
+  const { socket, reading, drops } = make()
+  socket.arrive('before')
+  reading.settled()
+  socket.arrive(LARGE)
+  assert.deepEqual(drops, [[2, 70_006]])
+  assert.equal(socket.isPaused, false)
+})
+
+test('what was settled before the first message counts too', () => {
+  const { socket, reading, drops } = make()
+  reading.settled()
+  socket.arrive(LARGE)
+  assert.equal(drops.length, 1)
+})
+
+test('a reader and a listener both get what comes', async () => {
+  const { socket, reading } = make()
+  const got = listen(socket)
+  const messages = reading.messages()
+  const next = messages.next()
+  socket.arrive('1')
+  assert.equal((await next).value.data, '1')
+  assert.deepEqual(got, ['1'])
+})
+
+test('a reader ends with the transport, also one that begins after it', async () => {
+  const { socket, reading } = make()
+  socket.arrive('held')
+  reading.end()
+  const got: unknown[] = []
+  for await (const { data } of reading.messages()) got.push(data)
+  assert.deepEqual(got, ['held'])
+})
+
+test('a peek reads on although paused, until a message comes', () => {
+  const { socket, reading } = make()
+  listen(socket)
+  socket.appPauses(true)
+  reading.peek(true)
+  assert.deepEqual([socket.isPaused, reading.paused, reading.peeking], [false, true, true])
+  socket.arrive('1')
+  assert.deepEqual([socket.isPaused, reading.peeking], [true, false])
+  reading.peek(true)
+  reading.peek(false)
+  assert.equal(socket.isPaused, true)
+})
+
+test('a peek at a socket that is not paused changes nothing', () => {
+  const { socket, reading } = make()
+  reading.peek(true)
+  reading.peek(false)
+  assert.equal(socket.isPaused, false)
+})
+
+test('closing resumes a paused socket and discards what it reads', async () => {
+  const { socket, reading } = make()
+  const got = listen(socket)
+  socket.appPauses(true)
+  socket.arrive('held')
+  reading.closing()
+  assert.equal(socket.isPaused, false)
+  for (let i = 0; i < 10; i++) socket.arrive(LARGE)
+  assert.equal(socket.isPaused, false)
+  await turn()
+  assert.deepEqual(got, [])
+})
+
+test('closing ends the reader', async () => {
+  const { reading } = make()
+  const next = reading.messages().next()
+  reading.closing()
+  assert.equal((await next).done, true)
+})
