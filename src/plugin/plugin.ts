@@ -31,8 +31,9 @@ type ServerOptions = WebSocket.ServerOptions & { closeTimeout?: number }
 /** ws's own defaults: a value that differs from them was chosen by the app. */
 const WS_DEFAULTS = { maxPayload: 100 * 1024 * 1024, closeTimeout: 30_000 }
 
-// A slot of the wheel: fine enough to spread pings, coarse enough to cost nothing. In ms.
-const SLOT_MIN = 10
+// A slot of the wheel, in ms: fine enough to spread pings; coarse enough to cost nothing, and not
+// to take a garbage collection for a stalled loop.
+const SLOT_MIN = 50
 const SLOT_MAX = 250
 
 const servers = new WeakSet<object>()
@@ -108,7 +109,8 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
 
 function slotFor (cadence: Cadence | null): number {
   if (cadence === null) return SLOT_MAX
-  return Math.min(SLOT_MAX, Math.max(SLOT_MIN, Math.floor(Math.min(cadence.interval / 2, cadence.timeout) / 40)))
+  const shortest = Math.max(1, Math.floor(Math.min(cadence.interval / 2, cadence.timeout)))
+  return Math.min(SLOT_MAX, shortest, Math.max(SLOT_MIN, Math.floor(shortest / 40)))
 }
 
 /** @fastify/websocket as we register it: with our limits, and the app's own handlers called from ours. */

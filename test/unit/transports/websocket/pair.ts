@@ -20,7 +20,7 @@ export async function pair (t: TestContext, Class: typeof WebSocket = WebSocket)
   const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`)
   t.after(() => {
     client.terminate()
-    for (const socket of server.clients) socket.terminate()
+    for (const socket of server.clients as Set<WebSocket>) socket.terminate()
     server.close()
   })
   await once(client, 'open')
