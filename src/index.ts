@@ -15,7 +15,7 @@ export default plugin
 export { plugin as fastifyLifeline, plugin as 'module.exports' }
 
 export { Connection } from './api/connection.js'
-export type { ConnectionData, ConnectionInfo, PushOptions } from './api/connection.js'
+export type { ConnectionData, ConnectionInfo } from './api/connection.js'
 export type { Drop, LifelineEvents } from './api/events.js'
 export type { CloseInfo } from './api/life.js'
 export { Lifeline } from './api/lifeline.js'
@@ -23,6 +23,6 @@ export type { BroadcastOptions, HeartbeatStatus, Stats } from './api/lifeline.js
 export type { Cause } from './core/causes.js'
 export { causes } from './core/causes.js'
 export * as errors from './core/errors.js'
-export type { PushResult } from './core/payload.js'
+export type { PushOptions, PushResult } from './core/payload.js'
 export type { HeartbeatOptions, LifelineOptions, LifelineRouteOptions } from './plugin/options.js'
 export type { Message } from './transports/transport.js'

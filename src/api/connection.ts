@@ -4,19 +4,14 @@
  */
 import { closeCode } from '../core/causes.js'
 import { FST_ERR_LIFELINE_ARGUMENT } from '../core/errors.js'
-import { toPayload } from '../core/payload.js'
-import type { Payload, PushResult } from '../core/payload.js'
+import { isBinary, toPayload } from '../core/payload.js'
+import type { Payload, PushOptions, PushResult } from '../core/payload.js'
 import type { Message, Transport } from '../transports/transport.js'
 import { Life } from './life.js'
 import type { About, CloseInfo, LifeHost } from './life.js'
 
 /** What the app keeps on its connections: extend it by declaration merging. */
 export interface ConnectionData {}
-
-export interface PushOptions {
-  /** Send bytes as text (false), or a string as binary (true). @default true for bytes, false for all else */
-  binary?: boolean
-}
 
 /** A connection at one moment, as plain data. */
 export interface ConnectionInfo {
@@ -109,13 +104,15 @@ export class Connection {
   #push (data: unknown, options: PushOptions | undefined): PushResult {
     if (!this.#life.transport.open) return 'gone'
     let payload: Payload
+    let binary: boolean
     try {
       payload = toPayload(data)
+      binary = isBinary(payload, options)
     } catch (error) {
       this.#life.misused(error as Error)
       return 'invalid'
     }
-    return this.#life.send(payload, options?.binary ?? typeof payload !== 'string')
+    return this.#life.send(payload, binary)
   }
 
   /** Pings the peer: the round trip in ms, or Infinity if the connection ends first. Never rejects. */

@@ -111,9 +111,11 @@ export class Life<T extends object> implements Peer, TransportOwner {
   close (code: number, reason: string, cause: Cause): void {
     if (this.info !== null) return
     const sendable = isSendable(code)
-    const text = clampReason(String(reason))
+    const text = typeof reason === 'string' ? clampReason(reason) : ''
     if (!sendable || text !== reason) {
-      const wrong = sendable ? `the close reason is longer than 123 bytes: it was sent as "${text}"` : `${String(code)} is no close code that may be sent (RFC 6455 §7.4): ${closeCode.normal} was sent`
+      const wrong = sendable
+        ? `a close reason is a string of at most 123 bytes (RFC 6455 §5.5): "${text}" was sent`
+        : `${typeof code === 'number' ? code : `a ${typeof code}`} is no close code that may be sent (RFC 6455 §7.4): ${closeCode.normal} was sent`
       this.#host.misused(this.#subject, new FST_ERR_LIFELINE_INVALID_CLOSE(wrong))
     }
     this.#cause ??= cause
@@ -174,8 +176,6 @@ export class Life<T extends object> implements Peer, TransportOwner {
   // As the heartbeat sees it.
 
   heard (): number { return this.transport.heard() }
-
-  written (): number { return this.transport.written() }
 
   progress (): number { return this.transport.progress() }
 

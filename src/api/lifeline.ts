@@ -5,14 +5,14 @@
 import type { FastifyRequest } from 'fastify'
 import { FST_ERR_LIFELINE_ARGUMENT, FST_ERR_LIFELINE_INVALID_FD, FST_ERR_LIFELINE_NO_CONNECTION } from '../core/errors.js'
 import type { Heartbeat } from '../core/heartbeat.js'
-import { toPayload } from '../core/payload.js'
-import type { Payload, PushResult } from '../core/payload.js'
+import { isBinary, toPayload } from '../core/payload.js'
+import type { Payload, PushOptions, PushResult } from '../core/payload.js'
 import type { Registry } from '../core/registry.js'
 import type { Tally } from '../core/tally.js'
 import type { Wheel } from '../core/wheel.js'
 import type { Log } from '../observe/log.js'
 import { lifeOf } from './connection.js'
-import type { Connection, ConnectionInfo, PushOptions } from './connection.js'
+import type { Connection, ConnectionInfo } from './connection.js'
 import { Events } from './events.js'
 import { Host } from './host.js'
 
@@ -160,14 +160,15 @@ export class Lifeline extends Events {
   /** Pushes to every connection here; framed as one message each. Returns to how many. Never throws for what is pushed. */
   broadcast (data: unknown, options: BroadcastOptions = {}): number {
     let payload: Payload
+    let binary: boolean
     try {
       payload = toPayload(data)
+      binary = isBinary(payload, options)
     } catch (error) {
       this.#host.misused(undefined, error as Error)
       return 0
     }
     this.#tally.broadcasts++
-    const binary = options.binary ?? typeof payload !== 'string'
     const except = toFds(options.except)
     let count = 0
     for (const [fd, connection] of this.#registry.entries()) {

@@ -2,8 +2,8 @@
  * Finds peers that are gone, without ever taking a live one for dead.
  * Invariant: a peer last heard at time t is declared lost no later than
  * t + interval + timeout + one slot, and never before it was asked and had `timeout` to answer.
- * Knows nothing of sockets: a peer is seven methods. Counts nothing per message: it compares
- * byte counters when a peer is due.
+ * Knows nothing of sockets: a peer is a few methods. Counts nothing per message: it compares
+ * counters when a peer is due.
  */
 import { Entry } from './wheel.js'
 import type { Wheel } from './wheel.js'
@@ -12,8 +12,6 @@ import type { Wheel } from './wheel.js'
 export interface Peer {
   /** Grows whenever anything is heard from the peer. */
   heard (): number
-  /** Grows whenever anything is written to the peer. */
-  written (): number
   /** Grows whenever bytes that had to wait are taken off our hands: only a live peer makes room. */
   progress (): number
   /** Bytes that wait here, or were written and are not known to have arrived. */
@@ -40,6 +38,8 @@ export interface Cadence {
 /** With more than this unconfirmed, an answer may be slow for want of bandwidth, not of a peer. In bytes. */
 const MUCH = 64 * 1024
 
+const UNASKED = -1
+
 /** Fresh pings that one suspicion can get because of stalls: a process that always stalls must still find the dead. */
 const GRACES = 3
 
@@ -50,27 +50,27 @@ export class Pulse extends Entry {
   readonly #heartbeat: Heartbeat
   /** When something new was last seen to have come from the peer; monotonic, ms. */
   seenAt: number
-  /** The turn in which it was asked; 0 while it is not suspected. */
-  asked = 0
+  /** The turn in which it was asked because it was silent, and the time; UNASKED while it is not suspected. */
+  asked = UNASKED
+  askedAt = 0
   graces = 0
-  /** Checks in a row without a word from us. */
-  quiet = 0
+  /** The turn of the last ping, whatever the reason. */
+  pinged: number
   /** The turn in which it was found paused, or closing; 0 while it is not. */
   pausedTurn = 0
   closingTurn = 0
   peeking = false
   forgotten = false
   heard = -1
-  written: number
   progress: number
 
-  constructor (heartbeat: Heartbeat, peer: Peer, cadence: Cadence | null, now: number) {
+  constructor (heartbeat: Heartbeat, peer: Peer, cadence: Cadence | null, now: number, turn: number) {
     super()
     this.#heartbeat = heartbeat
     this.peer = peer
     this.cadence = cadence
     this.seenAt = now
-    this.written = peer.written()
+    this.pinged = turn
     this.progress = peer.progress()
   }
 
@@ -106,7 +106,7 @@ export class Heartbeat {
 
   /** Watches a peer until `forget`. Without a cadence it is never asked nor lost; only its closing is seen through. */
   watch (peer: Peer, cadence: Cadence | null): Pulse {
-    const pulse = new Pulse(this, peer, cadence, this.#now())
+    const pulse = new Pulse(this, peer, cadence, this.#now(), this.#wheel.turn)
     // The golden ratio spreads the first checks, and so the pings, evenly over the period.
     const period = this.#period(pulse)
     this.#spread = (this.#spread + 0.6180339887498949) % 1
@@ -130,9 +130,8 @@ export class Heartbeat {
       if (pulse.peer.phase() !== 'reading') continue
       if (this.#listen(pulse)) {
         this.#relax(pulse)
-      } else if (pulse.asked === 0 || this.#wheel.lateTurn > pulse.asked) {
-        pulse.asked = turn
-        this.#ask(pulse)
+      } else if (pulse.asked === UNASKED || this.#wheel.lateTurn > pulse.asked) {
+        this.#suspect(pulse)
       } else if (turn >= this.#deadline(pulse, this.#wheel.turns(pulse.cadence?.timeout ?? timeout))) {
         overdue.add(pulse)
       }
@@ -169,16 +168,19 @@ export class Heartbeat {
     const alive = this.#listen(pulse)
     if (alive) this.#relax(pulse)
     if (alive || cadence === null) {
-      if (cadence !== null) this.#keepOpen(pulse)
+      if (cadence !== null) this.#keepOpen(pulse, period)
       this.#wheel.wait(pulse, period)
       return
     }
     const timeout = this.#wheel.turns(cadence.timeout)
-    if (pulse.asked === 0 && phase === 'paused') {
+    if (phase === 'paused') {
+      // Whatever it was suspected of before, we have stopped listening since.
+      pulse.asked = UNASKED
+      pulse.graces = 0
       if (pulse.pausedTurn === 0) pulse.pausedTurn = turn
       const patience = this.#wheel.turns(cadence.interval + cadence.timeout)
       if (peer.protected || turn - pulse.pausedTurn < patience) {
-        this.#keepOpen(pulse)
+        this.#keepOpen(pulse, period)
         this.#wheel.wait(pulse, period)
         return
       }
@@ -186,14 +188,15 @@ export class Heartbeat {
       peer.peek(true)
     }
     const afterStall = this.#wheel.lateTurn > pulse.asked && pulse.graces < GRACES
-    if (pulse.asked === 0 || afterStall) {
-      if (pulse.asked !== 0) pulse.graces++
-      pulse.asked = turn
-      this.#ask(pulse)
+    if (pulse.asked === UNASKED || afterStall) {
+      if (pulse.asked !== UNASKED) pulse.graces++
+      this.#suspect(pulse)
       this.#wheel.wait(pulse, Math.min(period, timeout))
       return
     }
-    const left = this.#deadline(pulse, timeout) - turn
+    // Turns that were a little late are made up for by shorter ones: the clock has the last word.
+    const early = this.#now() - pulse.askedAt < cadence.timeout
+    const left = Math.max(this.#deadline(pulse, timeout) - turn, early ? 1 : 0)
     if (left > 0) this.#wheel.wait(pulse, Math.min(period, left))
     else this.#doubt(pulse)
   }
@@ -210,7 +213,7 @@ export class Heartbeat {
   }
 
   #relax (pulse: Pulse): void {
-    pulse.asked = 0
+    pulse.asked = UNASKED
     pulse.graces = 0
     pulse.pausedTurn = 0
     if (pulse.peeking) {
@@ -219,19 +222,24 @@ export class Heartbeat {
     }
   }
 
-  /** Middleboxes that watch one direction only: a word from us at least every interval. */
-  #keepOpen (pulse: Pulse): void {
-    const written = pulse.peer.written()
-    if (written !== pulse.written) pulse.quiet = 0
-    else if (++pulse.quiet >= 2) this.#ask(pulse)
-    pulse.written = written
+  /**
+   * A ping at least every interval, also to those who are heard: for middleboxes that watch one
+   * direction only, and to know what has arrived.
+   */
+  #keepOpen (pulse: Pulse, period: number): void {
+    if (this.#wheel.turn - pulse.pinged >= 2 * period) this.#ask(pulse)
+  }
+
+  #suspect (pulse: Pulse): void {
+    pulse.asked = this.#wheel.turn
+    pulse.askedAt = this.#now()
+    this.#ask(pulse)
   }
 
   #ask (pulse: Pulse): void {
-    pulse.quiet = 0
+    pulse.pinged = this.#wheel.turn
     this.#counts.pings++
     pulse.peer.ask()
-    pulse.written = pulse.peer.written()
   }
 
   #deadline (pulse: Pulse, timeout: number): number {
@@ -249,11 +257,14 @@ export class Heartbeat {
     this.#verifying = null
     for (const pulse of this.#overdue.splice(0)) {
       if (pulse.forgotten) continue
-      if (pulse.peer.phase() === 'closing') {
+      const phase = pulse.peer.phase()
+      if (phase === 'closing') {
         this.#seeOut(pulse)
       } else if (this.#listen(pulse) || pulse.peer.protected) {
         this.#relax(pulse)
         this.#wheel.wait(pulse, this.#period(pulse))
+      } else if (phase === 'paused') {
+        this.#wheel.wait(pulse, 1)
       } else {
         this.lose(pulse)
       }

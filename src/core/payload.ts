@@ -14,25 +14,45 @@ export type Payload = string | Buffer
  */
 export type PushResult = 'sent' | 'buffered' | 'gone' | 'invalid'
 
+export interface PushOptions {
+  /** Send bytes as text (false), or a string as binary (true). @default true for bytes, false for all else */
+  binary?: boolean
+}
+
+/** @throws FST_ERR_LIFELINE_INVALID_DATA if the options cannot be read */
+export function isBinary (payload: Payload, options: PushOptions | undefined): boolean {
+  try {
+    return options?.binary ?? typeof payload !== 'string'
+  } catch (error) {
+    throw new FST_ERR_LIFELINE_INVALID_DATA(`its options: ${describe(error)}`)
+  }
+}
+
 /**
  * A string, a Buffer, typed array, DataView or ArrayBuffer, or anything `JSON.stringify` takes.
  * @throws FST_ERR_LIFELINE_INVALID_DATA for what has no JSON, and for what becomes an empty object by mistake (a Promise, a Blob)
  */
 export function toPayload (data: unknown): Payload {
   if (typeof data === 'string') return data
-  if (Buffer.isBuffer(data)) return data
-  if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
-  if (types.isAnyArrayBuffer(data)) return Buffer.from(data)
-  if (types.isPromise(data)) throw new FST_ERR_LIFELINE_INVALID_DATA('it is a Promise: await it first')
-  if (data instanceof Blob) throw new FST_ERR_LIFELINE_INVALID_DATA('it is a Blob: await its arrayBuffer() first')
-  let text: string | undefined
   try {
-    text = JSON.stringify(data)
+    if (Buffer.isBuffer(data)) return data
+    if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+    if (types.isAnyArrayBuffer(data)) return Buffer.from(data)
+    if (types.isPromise(data)) throw new FST_ERR_LIFELINE_INVALID_DATA('it is a Promise: await it first')
+    if (data instanceof Blob) throw new FST_ERR_LIFELINE_INVALID_DATA('it is a Blob: await its arrayBuffer() first')
+    const text = JSON.stringify(data)
+    if (text === undefined) throw new FST_ERR_LIFELINE_INVALID_DATA(`${typeof data} has no JSON`)
+    return text
   } catch (error) {
-    const reason = new FST_ERR_LIFELINE_INVALID_DATA(`JSON.stringify: ${error instanceof Error ? error.message : String(error)}`)
-    reason.cause = error
-    throw reason
+    throw types.isNativeError(error) && 'code' in error && error.code === 'FST_ERR_LIFELINE_INVALID_DATA' ? error : new FST_ERR_LIFELINE_INVALID_DATA(describe(error))
   }
-  if (text === undefined) throw new FST_ERR_LIFELINE_INVALID_DATA(`${typeof data} has no JSON`)
-  return text
+}
+
+/** Whatever was thrown (a getter, a toJSON, a proxy may throw anything) as words; does not throw itself. */
+function describe (error: unknown): string {
+  try {
+    return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+  } catch {
+    return 'it cannot be read'
+  }
 }

@@ -47,6 +47,7 @@ export class Wheel {
   #timer: NodeJS.Timeout | null = null
   #nextAt = 0
   #waiting = 0
+  #firing = false
 
   /**
    * @param slot length of a slot, in ms
@@ -65,7 +66,7 @@ export class Wheel {
     if (this.#waiting === 0) this.#slot = Math.min(this.#slot, slot)
   }
 
-  get running (): boolean { return this.#timer !== null }
+  get running (): boolean { return this.#timer !== null || this.#firing }
 
   /** Turns that last at least so many ms. */
   turns (ms: number): number {
@@ -78,7 +79,7 @@ export class Wheel {
     entry.turn = this.turn + turns
     append(this.#slots[entry.turn & MASK]!, entry)
     this.#waiting++
-    if (this.#timer === null) this.#start()
+    if (this.#timer === null && !this.#firing) this.#start()
   }
 
   cancel (entry: Entry): void {
@@ -127,6 +128,17 @@ export class Wheel {
   }
 
   readonly #fire = (): void => {
+    this.#timer = null
+    this.#firing = true
+    try {
+      this.#turnOnce()
+    } finally {
+      this.#firing = false
+      if (this.#waiting > 0) this.#arm(Math.max(1, this.#nextAt - this.#now()))
+    }
+  }
+
+  #turnOnce (): void {
     const turn = ++this.turn
     const now = this.#now()
     if (now - this.#nextAt > this.#slot) {
@@ -141,8 +153,5 @@ export class Wheel {
       this.cancel(entry)
       entry.due()
     }
-    if (this.#timer === null) return
-    if (this.#waiting === 0) this.#halt()
-    else this.#arm(Math.max(1, this.#nextAt - this.#now()))
   }
 }

@@ -22,7 +22,7 @@ interface Who { readonly fd: number, readonly reqId: string }
 export class Log {
   readonly #logger: Logger
   readonly #churn = new Map<Cause, number>()
-  readonly #misuses = new Map<string, number>()
+  readonly #mistakes = new Map<string, number>()
   #window: NodeJS.Timeout | null = null
 
   constructor (logger: Logger) {
@@ -46,7 +46,7 @@ export class Log {
   }
 
   failed ({ fd, reqId }: Who, err: unknown): void {
-    this.#logger.error({ err, fd, reqId }, 'lifeline: the handler of a connection failed')
+    this.#error({ err, fd, reqId }, 'lifeline: the handler of a connection failed')
   }
 
   failedAgain ({ fd, reqId }: Who, err: unknown): void {
@@ -55,24 +55,20 @@ export class Log {
 
   /** One line a window for each kind of mistake: a loop over a wrong fd must not fill the disk. */
   misused (err: Error & { code?: string }, fd: number | undefined): void {
-    const kind = err.code ?? err.name
-    const before = this.#misuses.get(kind) ?? 0
-    this.#misuses.set(kind, before + 1)
-    this.#gather()
-    if (before === 0) this.#logger.error({ err, fd }, `lifeline: ${err.message}`)
+    if (this.#isFirst(err.code ?? err.name)) this.#error({ err, fd }, `lifeline: ${err.message}`)
   }
 
   listenerThrew (event: string, err: unknown): void {
-    this.#logger.error({ err }, `lifeline: a listener of the event "${event}" failed`)
+    if (this.#isFirst(`listener of "${event}"`)) this.#error({ err }, `lifeline: a listener of the event "${event}" failed`)
   }
 
   hookThrew (name: string, err: unknown): void {
-    this.#logger.error({ err }, `lifeline: the app's own ${name} failed`)
+    this.#error({ err }, `lifeline: the app's own ${name} failed`)
   }
 
   /** A WebSocket that is none of ours: made while the server was not yet, or no more, ours. */
   unadopted (err: unknown): void {
-    this.#logger.error({ err }, 'lifeline: the handler of a WebSocket without a connection failed')
+    this.#error({ err }, 'lifeline: the handler of a WebSocket without a connection failed')
   }
 
   /** Says what was gathered, and stops gathering. */
@@ -82,19 +78,36 @@ export class Log {
     this.#summarize()
   }
 
+  /** Whether it is the first of its kind in this window; the others are counted for the summary. */
+  #isFirst (kind: string): boolean {
+    const before = this.#mistakes.get(kind) ?? 0
+    this.#mistakes.set(kind, before + 1)
+    this.#gather()
+    return before === 0
+  }
+
+  /** What the app threw may not even be readable: saying so must not fail as well. */
+  #error (fields: object, message: string): void {
+    try {
+      this.#logger.error(fields, message)
+    } catch (failure) {
+      this.#logger.error({ failure: String(failure) }, message)
+    }
+  }
+
   #gather (): void {
     this.#window ??= setTimeout(this.#summarize, SUMMARY_WINDOW).unref()
   }
 
   readonly #summarize = (): void => {
     this.#window = null
-    const repeated = [...this.#misuses].filter(([, times]) => times > 1)
+    const repeated = [...this.#mistakes].filter(([, times]) => times > 1)
     const fields = {
       ...(this.#churn.size > 0 && { closed: Object.fromEntries(this.#churn) }),
       ...(repeated.length > 0 && { errors: Object.fromEntries(repeated) })
     }
     this.#churn.clear()
-    this.#misuses.clear()
+    this.#mistakes.clear()
     if (Object.keys(fields).length > 0) this.#logger.info(fields, 'lifeline: connections ended in the last minute')
   }
 }

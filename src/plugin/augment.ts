@@ -3,7 +3,7 @@
  */
 import type { Connection } from '../api/connection.js'
 import type { kConnection, Lifeline } from '../api/lifeline.js'
-import type { PushOptions } from '../api/connection.js'
+import type { PushOptions } from '../core/payload.js'
 import type { LifelineRouteOptions } from './options.js'
 
 declare module 'fastify' {

@@ -105,17 +105,17 @@ const validateRoute = ajv.compile(object({ heartbeat }))
 /** @throws FST_ERR_LIFELINE_OPTION */
 export function readOptions (options: LifelineOptions): Settings {
   check(validatePlugin, options, '')
-  const drain = { ...defaults.drain, ...options.drain }
+  const drain = over<Settings['drain']>(defaults.drain, options.drain)
   if (drain.window > drain.timeout) {
     throw new FST_ERR_LIFELINE_OPTION(`option "drain.window" must be <= drain.timeout, which is ${drain.timeout} (received ${drain.window})`)
   }
   return {
     heartbeat: readCadence(options.heartbeat, defaults.heartbeat),
-    backpressure: { ...defaults.backpressure, ...options.backpressure },
+    backpressure: over<Settings['backpressure']>(defaults.backpressure, options.backpressure),
     closeTimeout: options.closeTimeout ?? defaults.closeTimeout,
     upgradeTimeout: options.upgradeTimeout ?? defaults.upgradeTimeout,
     drain,
-    limits: { ...defaults.limits, ...options.limits },
+    limits: over<Settings['limits']>(defaults.limits, options.limits),
     websocket: options.websocket ?? defaults.websocket
   }
 }
@@ -132,7 +132,13 @@ export function readRouteOptions (options: unknown, path: string, settings: Sett
 function readCadence (options: HeartbeatOptions | false | undefined, base: Cadence | null): Cadence | null {
   if (options === false) return null
   if (options === undefined) return base
-  return { ...(base ?? defaults.heartbeat), ...options }
+  return over<Cadence>(base ?? defaults.heartbeat, options)
+}
+
+/** A member that is undefined is one that was left out. */
+function over<T extends object> (base: T, options: { [K in keyof T]?: T[K] | undefined } | undefined): T {
+  const given = Object.entries(options ?? {}).filter(([, value]) => value !== undefined)
+  return { ...base, ...Object.fromEntries(given) }
 }
 
 function check (validate: ReturnType<Ajv['compile']>, options: unknown, where: string): void {

@@ -9,6 +9,9 @@ import type { Life } from '../api/life.js'
 /** How often those that still have something to send are looked at, in ms. */
 const STEP = 20
 
+/** What a terminated connection is given to report its end, in ms. */
+const LAST = 100
+
 export interface ShutdownOptions {
   /** Over how long the closing is spread, in ms. */
   readonly window: number
@@ -47,7 +50,8 @@ export class Shutdown {
         life.close(closeCode.serviceRestart, '', 'shutdown')
       }
       for (const [life, deadline] of closing) {
-        if (life.info !== null) closing.delete(life)
+        // Who is terminated has a step more to report its end, and is not waited for after it.
+        if (life.info !== null || now >= deadline + LAST) closing.delete(life)
         else if (now >= deadline) life.terminate('shutdown')
       }
       if (waiting.size + closing.size > 0) await new Promise((resolve) => { setTimeout(resolve, STEP) })

@@ -47,8 +47,6 @@ export interface Transport {
   readonly fault: Error | null
   /** Bytes heard from the peer, or events where there is no byte counter: compare, do not interpret. */
   heard (): number
-  /** Bytes written, waiting ones included; compare, do not interpret. */
-  written (): number
   /** Hand-overs that had to wait and are done: only a live peer makes room. */
   progress (): number
   /** Bytes that wait, or are not known to have arrived. */

@@ -14,10 +14,9 @@ import type { Remote } from '../support/remote.js'
 import { startFleet } from './support/fleet.js'
 import { needs } from './support/needs.js'
 import { createNetwork } from './support/network.js'
-import { BUSY, report, slotOf } from './support/bound.js'
+import { boundOf, BUSY, report } from './support/bound.js'
 
 const heartbeat = { interval: 2000, timeout: 1000 }
-const BOUND = heartbeat.interval + heartbeat.timeout + slotOf(heartbeat)
 const COUNT = 500
 
 /**
@@ -27,6 +26,7 @@ const COUNT = 500
 async function halfOpen (t: TestContext, away: ((server: Remote) => Promise<number>) | null): Promise<void> {
   const network = createNetwork(t, 'dead', 'live')
   const server = await startRemote(t, { host: '0.0.0.0', prefix: network.server, lifeline: { heartbeat } })
+  const bound = await boundOf(server, heartbeat)
   const [dead, live] = await Promise.all([startFleet(t, network.groups.dead.prefix), startFleet(t, network.groups.live.prefix)])
   const deadFds: number[] = []
   for (const path of ['echo', 'silent']) {
@@ -47,16 +47,16 @@ async function halfOpen (t: TestContext, away: ((server: Remote) => Promise<numb
     await sleep(heartbeat.timeout)
     from = await away(server)
   }
-  await until('the dead are found', async () => (await server.closed()).length >= COUNT, BOUND * 4)
+  await until('the dead are found', async () => (await server.closed()).length >= COUNT, bound * 4)
   // A live one that was to be lost by mistake would be by then.
-  await sleep(BOUND)
+  await sleep(bound)
 
   const closed = await server.closed()
-  report(t, `${COUNT} half-open peers found after`, closed.map(({ closedAt }) => closedAt - from), BOUND)
+  report(t, `${COUNT} half-open peers found after`, closed.map(({ closedAt }) => closedAt - from), bound)
   assert.deepEqual(new Set(closed.map(({ fd }) => fd)), new Set(deadFds), 'the dead are found, all of them, and nobody else')
   for (const info of closed) assert.deepEqual(reasonOf(info), { cause: 'heartbeat', code: 1006 })
   const latest = Math.max(...closed.map(({ closedAt }) => closedAt - from))
-  assert.ok(latest <= BOUND + BUSY, `the last was found ${latest} ms after the drop or the end of the stall, the bound is ${BOUND} ms`)
+  assert.ok(latest <= bound + BUSY, `the last was found ${latest} ms after the drop or the end of the stall, the bound is ${bound} ms`)
   for (const fd of [deadFds[0]!, deadFds.at(-1)!]) {
     assert.equal(await server.exists(fd), false)
     assert.equal(await server.safePush(fd, 'x'), false)
@@ -97,6 +97,7 @@ describe('the same, counted from the end of the stall', { concurrency: true }, (
 
 test('a loop that is busy for 60 ms again and again does not stretch the bound', async (t) => {
   const server = await startRemote(t, { lifeline: { heartbeat } })
+  const bound = await boundOf(server, heartbeat)
   const fleet = await startFleet(t)
   await fleet.connect(`ws://127.0.0.1:${server.port}/silent`, 'ws', 50)
   const busy = setInterval(() => { server.stall(60).catch(() => {}) }, 100)
@@ -104,8 +105,8 @@ test('a loop that is busy for 60 ms again and again does not stretch the bound',
   await sleep(500)
   const frozen = Date.now()
   fleet.process.kill('SIGSTOP')
-  await until('all are found', async () => (await server.closed()).length === 50, BOUND * 6)
+  await until('all are found', async () => (await server.closed()).length === 50, bound * 6)
   const times = (await server.closed()).map(({ closedAt }) => closedAt - frozen)
-  report(t, '50 frozen peers, with a busy loop, found after', times, BOUND)
-  assert.ok(Math.max(...times) <= BOUND + BUSY, `the last was found after ${Math.max(...times)} ms`)
+  report(t, '50 frozen peers, with a busy loop, found after', times, bound)
+  assert.ok(Math.max(...times) <= bound + BUSY, `the last was found after ${Math.max(...times)} ms`)
 })

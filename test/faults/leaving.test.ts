@@ -13,7 +13,7 @@ import type { CloseInfo } from '../../src/index.js'
 import { level, until } from '../support/app.js'
 import { startRemote } from '../support/remote.js'
 import type { Remote } from '../support/remote.js'
-import { BUSY, report, slotOf } from './support/bound.js'
+import { boundOf, BUSY, report } from './support/bound.js'
 import { startFleet } from './support/fleet.js'
 import { needs } from './support/needs.js'
 
@@ -143,7 +143,7 @@ test('a client process that is frozen, while its kernel still acknowledges, is f
   fleet.process.kill('SIGSTOP')
   await until('all are found', async () => (await server.closed()).length === 100)
   const closed = await server.closed()
-  const bound = heartbeat.interval + heartbeat.timeout + slotOf(heartbeat)
+  const bound = await boundOf(server, heartbeat)
   const times = closed.map(({ closedAt }) => closedAt - frozen)
   report(t, '100 frozen peers found after', times, bound)
   assert.deepEqual(new Set(closed.map(({ cause }) => cause)), new Set(['heartbeat']))

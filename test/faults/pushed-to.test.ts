@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { until } from '../support/app.js'
 import { startRemote } from '../support/remote.js'
-import { BUSY, report, slotOf } from './support/bound.js'
+import { boundOf, BUSY, report } from './support/bound.js'
 import { startFleet } from './support/fleet.js'
 import { needs } from './support/needs.js'
 import { createNetwork } from './support/network.js'
@@ -31,7 +31,7 @@ describe('dead peers that are pushed to every 100 ms are found within interval +
 
       const dropped = network.groups.dead.blackhole()
       // With no more than 64 KiB under way the shorter bound holds.
-      const bound = heartbeat.interval + stallTimeout + slotOf(heartbeat)
+      const bound = await boundOf(server, heartbeat) - heartbeat.timeout + stallTimeout
       await until('all are found', async () => (await server.closed()).length === COUNT, 3 * bound)
       const closed = await server.closed()
       const times = closed.map(({ closedAt }) => closedAt - dropped)

@@ -30,6 +30,8 @@ export interface Calls {
   lines (): LogLine[]
   size (): number
   running (): boolean
+  /** The stated bound of the heartbeat, in ms. */
+  bound (): number
   broadcast (data: unknown): number
   /** Pushes `count` messages of `bytes` bytes. */
   flood (fd: number, count: number, bytes: number): boolean

@@ -61,6 +61,7 @@ const calls: { [K in keyof Calls]: (...args: Parameters<Calls[K]>) => ReturnType
   lines: () => lines,
   size: () => app.lifeline.size,
   running: () => app.lifeline.heartbeat.running,
+  bound: () => app.lifeline.heartbeat.bound,
   broadcast: (data) => app.lifeline.broadcast(data),
   flood: (fd, count, bytes) => {
     const data = Buffer.alloc(bytes, 0x61)

@@ -27,6 +27,8 @@ export interface Gate {
   hold (on: boolean): void
   /** Whether somebody beside our own reader waits for messages: a listener of the socket. */
   wanted (): boolean
+  /** The reader has left. */
+  left (): void
   /** So many messages, of so many bytes together, were let go. */
   dropped (messages: number, bytes: number): void
 }
@@ -105,8 +107,11 @@ export class Inbox {
     const reader: { wake: (() => void) | null } = { wake: null }
     this.#reader = reader
     const stop = (): void => {
-      if (this.#reader === reader) this.#reader = null
+      if (this.#reader !== reader) return
+      this.#reader = null
       reader.wake?.()
+      this.#bound()
+      this.#gate.left()
     }
     const next = async (): Promise<IteratorResult<Message>> => {
       while (this.#reader === reader) {

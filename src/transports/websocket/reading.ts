@@ -9,7 +9,7 @@ import { Inbox, toBuffer } from './inbox.js'
 import type { Gate, RawMessage } from './inbox.js'
 import type { Bare } from './supervise.js'
 
-/** Present while messages are held for a listener: with it, EventEmitter announces new ones. */
+/** Present while messages wait for a listener: with it, EventEmitter announces new ones. */
 const announce = (): void => {}
 
 export class Reading implements Gate {
@@ -26,7 +26,10 @@ export class Reading implements Gate {
   /** Paused because a reader has fallen behind. */
   #behind = false
   #peeking = false
-  #discarding = false
+  /** This side has begun to close: nothing waits for anybody any more. */
+  #closing = false
+  /** It was paused when it did: the listeners did not want what comes. */
+  #muted = false
 
   constructor (socket: WebSocket, bare: Bare, dropped: (messages: number, bytes: number) => void) {
     this.#socket = socket
@@ -38,35 +41,42 @@ export class Reading implements Gate {
 
   get peeking (): boolean { return this.#peeking }
 
+  /** The one rule of who gets what comes now. */
+  #taker (): 'reader' | 'listeners' | 'inbox' | 'nobody' {
+    const listening = this.wanted()
+    if (this.#closing) return listening && !this.#muted ? 'listeners' : 'nobody'
+    if (this.#inbox?.reading === true) return 'reader'
+    if (this.#paused) return 'inbox'
+    const waiting = this.#inbox !== null && !this.#inbox.empty
+    if (listening) return waiting ? 'inbox' : 'listeners'
+    return this.#listened && !waiting ? 'nobody' : 'inbox'
+  }
+
   /** Takes a message from the wire; true if the listeners must not see it now. */
   message (data: RawMessage['data'], binary: boolean): boolean {
-    if (this.#discarding) return true
-    const listening = this.wanted()
-    const inbox = this.#inbox
-    if (inbox?.reading === true) {
-      inbox.add({ data, binary })
-      this.#peeked()
-      return !listening
-    }
-    if ((inbox === null || inbox.empty) && !this.#paused && (listening || this.#listened)) {
+    const taker = this.#taker()
+    if (taker === 'listeners') {
       this.#listened = true
       return false
     }
-    this.#open().add({ data, binary })
-    this.#peeked()
-    if (!listening && this.#socket.listenerCount('newListener', announce) === 0) this.#socket.on('newListener', announce)
+    if (taker === 'nobody') return true
+    const inbox = this.#open()
+    inbox.add({ data, binary })
+    if (this.#peeking) this.peek(false)
+    if (taker === 'reader') return !this.wanted()
+    this.#expect()
     return true
   }
 
   /** A listener is about to be added. */
   listening (): void {
-    if (this.#inbox !== null) process.nextTick(() => { this.#release() })
+    if (this.#inbox !== null) this.#releaseSoon()
   }
 
   messages (): AsyncIterableIterator<Message> {
     const inbox = this.#open()
     const messages = inbox.messages()
-    if (this.#ended) inbox.end()
+    if (this.#ended || this.#closing) inbox.end()
     return messages
   }
 
@@ -80,6 +90,12 @@ export class Reading implements Gate {
   hold (on: boolean): void {
     this.#behind = on
     this.#apply()
+  }
+
+  /** A reader has left: what it did not take is for whoever comes next. */
+  left (): void {
+    this.#expect()
+    this.#releaseSoon()
   }
 
   dropped (messages: number, bytes: number): void {
@@ -102,13 +118,13 @@ export class Reading implements Gate {
     this.#inbox?.settled()
   }
 
-  /** This side closes: the peer's answer must be read, and what comes before it is for nobody that waits. */
+  /** This side closes: the peer's answer must be read, whatever comes before it. */
   closing (): void {
+    this.#closing = true
+    this.#muted = this.paused
     this.#inbox?.discard()
     this.#inbox?.end()
-    if (!this.#socket.isPaused) return
-    this.#discarding = true
-    this.#bare.resume(this.#socket)
+    if (this.#socket.isPaused) this.#bare.resume(this.#socket)
   }
 
   end (): void {
@@ -124,23 +140,29 @@ export class Reading implements Gate {
     return this.#inbox
   }
 
-  #peeked (): void {
-    if (this.#peeking) this.peek(false)
-  }
-
   #apply (): void {
-    if (this.#discarding) return
+    if (this.#closing) return
     const pause = this.paused && !this.#peeking
     if (pause === this.#socket.isPaused) return
     if (pause) this.#bare.pause(this.#socket)
     else this.#bare.resume(this.#socket)
   }
 
-  /** Gives to the listeners what was held for them. */
+  #expect (): void {
+    if (this.#inbox!.empty || this.#socket.listenerCount('newListener', announce) > 0) return
+    this.#socket.on('newListener', announce)
+  }
+
+  /** A listener that is being added is there only after this turn of the code; and so is the next reader of a loop. */
+  #releaseSoon (): void {
+    process.nextTick(() => { this.#release() })
+  }
+
+  /** Gives to the listeners what waits for them. */
   #release (): void {
     const inbox = this.#inbox
-    if (inbox === null || inbox.reading) return
-    while (!this.#paused && this.wanted()) {
+    if (inbox === null) return
+    while (!inbox.reading && !this.#paused && this.wanted()) {
       const message = inbox.take()
       if (message === undefined) {
         this.#socket.off('newListener', announce)

@@ -22,12 +22,14 @@ export interface Supervisor {
   faulted (error: Error): void
   /** A listener threw, or the promise that it returned was rejected. */
   threw (error: unknown): void
-  /** The app is about to send a message, or one fragment of it (`fin` false: not the last), on the socket itself. */
-  sending (fin: boolean): void
-  /** It has done so. */
+  /** The app is about to send a message, or a fragment of one, on the socket itself. */
+  sending (): void
+  /** It has done so; `fin` false: there are fragments to come. */
   sent (fin: boolean): void
   /** `close` is called on an open socket, by the app or by ws; true if the call is kept for later. */
-  closing (code: number | undefined, reason: string | Buffer | undefined): boolean
+  closing (code: number | undefined): boolean
+  /** It was, and the close frame is on its way. */
+  closes (code: number | undefined, reason: string | Buffer | undefined): void
   terminating (): void
   /** The app paused or resumed the socket. */
   pausedByApp (on: boolean): void
@@ -38,6 +40,8 @@ export interface Supervisor {
 export interface Bare {
   send (socket: WebSocket, data: string | Buffer, options: { binary: boolean, fin?: boolean }, done?: () => void): void
   close (socket: WebSocket, code?: number, reason?: string | Buffer): void
+  /** Takes back that a close was kept for later. */
+  reopen (socket: WebSocket): void
   terminate (socket: WebSocket): void
   pause (socket: WebSocket): void
   resume (socket: WebSocket): void
@@ -85,9 +89,8 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
       if (#supervisor in socket) socket.#dispatch(event, args)
     }
 
-    static close (socket: WebSocket, code: number | undefined, reason: string | Buffer | undefined): void {
+    static reopen (socket: WebSocket): void {
       if (#closesLater in socket) socket.#closesLater = false
-      base.close.call(socket, code, reason)
     }
 
     static closesLater (socket: WebSocket): boolean {
@@ -167,18 +170,20 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
 
     override send (data: any, options?: any, done?: any): void {
       if (this.#supervisor === null) return super.send(data, options, done)
-      const fin = options?.fin !== false
-      this.#supervisor.sending(fin)
+      this.#supervisor.sending()
       super.send(data, options, done)
-      this.#supervisor.sent(fin)
+      this.#supervisor.sent(options?.fin !== false)
     }
 
     override close (code?: number, reason?: string | Buffer): void {
-      if (this.#supervisor !== null && this.readyState === Base.OPEN && this.#supervisor.closing(code, reason)) {
+      const supervisor = this.readyState === Base.OPEN ? this.#supervisor : null
+      if (supervisor?.closing(code) === true) {
         this.#closesLater = true
         return
       }
+      // ws throws for a code that may not be sent: then nothing has happened.
       super.close(code, reason)
+      supervisor?.closes(code, reason)
     }
 
     override terminate (): void {
@@ -237,7 +242,8 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
     WebSocket: SupervisedWebSocket as unknown as typeof WebSocket,
     bare: {
       send: (socket, data, options, done) => { base.send.call(socket, data, options, done) },
-      close: (socket, code, reason) => { SupervisedWebSocket.close(socket, code, reason) },
+      close: (socket, code, reason) => { base.close.call(socket, code, reason) },
+      reopen: (socket) => { SupervisedWebSocket.reopen(socket) },
       terminate: (socket) => { base.terminate.call(socket) },
       pause: (socket) => { base.pause.call(socket) },
       resume: (socket) => { base.resume.call(socket) },

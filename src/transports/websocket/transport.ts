@@ -44,7 +44,7 @@ export class WebSocketTransport implements Transport, Supervisor {
     // Under an extension each fragment would be compressed by itself.
     this.#writer = new Writer(socket, supervision.bare, socket.extensions === '')
     this.#reading = new Reading(socket, supervision.bare, (messages, bytes) => { this.#owner?.dropped(messages, bytes) })
-    this.#pings.confirmed = this.written()
+    this.#pings.confirmed = this.#written
   }
 
   /** From now on the owner is told of all that happens. */
@@ -69,18 +69,16 @@ export class WebSocketTransport implements Transport, Supervisor {
 
   heard (): number { return this.#stream.bytesRead ?? this.#events }
 
-  written (): number { return this.#stream.bytesWritten ?? 0 }
-
   progress (): number { return this.#writer.progress }
 
-  backlog (): number { return this.#writer.queuedBytes + this.written() - this.#pings.confirmed }
+  backlog (): number { return this.#writer.queuedBytes + this.#written - this.#pings.confirmed }
 
   send (payload: Payload, binary: boolean): boolean {
     return this.#writer.send(payload, binary)
   }
 
   beat (): void {
-    if (this.open) this.#socket.ping(this.#pings.open(performance.now(), this.written()))
+    if (this.open) this.#socket.ping(this.#pings.open(performance.now(), this.#written))
   }
 
   ping (): Promise<number> {
@@ -101,9 +99,12 @@ export class WebSocketTransport implements Transport, Supervisor {
   settled (): void { this.#reading.settled() }
 
   close (code: number, reason: string): void {
-    if (!this.open && !this.#deferred) return
-    this.#beginClosing(code, reason)
+    this.#undefer()
+    if (!this.open) return
+    this.#said = { code, reason }
+    this.#writer.flush()
     this.#bare.close(this.#socket, code, reason)
+    this.#reading.closing()
   }
 
   terminate (): void {
@@ -132,34 +133,31 @@ export class WebSocketTransport implements Transport, Supervisor {
 
   threw (error: unknown): void { this.#owner?.failed(error) }
 
-  sending (fin: boolean): void {
-    this.#writer.flush()
-    if (!fin) this.#writer.hold(true)
-  }
+  sending (): void { this.#writer.flush() }
 
-  sent (fin: boolean): void {
-    if (fin) this.#writer.hold(false)
-  }
+  sent (fin: boolean): void { this.#writer.hold(!fin) }
 
   /**
    * Both the app and ws call `close`. ws does when the peer's close frame or a fault has come, and it
-   * has taken its listener off the stream by then. Where the app registered @fastify/websocket by
+   * has taken its listener off the stream by then (`#concluded`). Where the app registered @fastify/websocket by
    * itself, the preClose hook of that closes all sockets without a code: such a call waits for the
    * end of this turn of the loop, by when our shutdown has begun, or has not.
    */
-  closing (code: number | undefined, reason: string | Buffer | undefined): boolean {
-    if (this.#stream.listenerCount('data') === 0) {
-      this.#said = { code: code ?? closeCode.noStatus, reason: String(reason ?? '') }
-      return false
-    }
-    if (code === undefined && this.#defers) {
+  closing (code: number | undefined): boolean {
+    if (code === undefined && this.#defers && !this.#concluded) {
       this.#deferred = true
       setImmediate(() => { this.#closeDeferred() })
       return true
     }
-    this.#cause ??= 'server'
-    this.#beginClosing(code ?? closeCode.noStatus, String(reason ?? ''))
+    this.#writer.flush()
     return false
+  }
+
+  closes (code: number | undefined, reason: string | Buffer | undefined): void {
+    this.#said = { code: code ?? closeCode.noStatus, reason: String(reason ?? '') }
+    if (this.#concluded) return
+    this.#cause ??= 'server'
+    this.#reading.closing()
   }
 
   terminating (): void {
@@ -179,17 +177,22 @@ export class WebSocketTransport implements Transport, Supervisor {
     this.#owner?.ended({ ...(this.#said ?? { code, reason: reason.toString() }), cause })
   }
 
-  #beginClosing (code: number, reason: string): void {
+  get #written (): number { return this.#stream.bytesWritten ?? 0 }
+
+  get #concluded (): boolean { return this.#stream.listenerCount('data') === 0 }
+
+  #undefer (): void {
+    if (!this.#deferred) return
     this.#deferred = false
-    this.#said = { code, reason }
-    this.#writer.flush()
-    this.#reading.closing()
+    this.#bare.reopen(this.#socket)
   }
 
   #closeDeferred (): void {
-    if (!this.#deferred || this.#ended) return
-    this.#cause ??= 'server'
-    this.#beginClosing(closeCode.noStatus, '')
+    if (!this.#deferred) return
+    this.#undefer()
+    if (!this.open) return
+    this.#writer.flush()
     this.#bare.close(this.#socket)
+    this.closes(undefined, undefined)
   }
 }

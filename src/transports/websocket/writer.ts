@@ -26,7 +26,10 @@ export class Writer {
   #queuedBytes = 0
   /** How much of the first waiting message is handed over already, as fragments. */
   #offset = 0
-  #stuck = false
+  /** Hand-overs made, and done; and the first of those under way that had to wait, 0 if none. */
+  #handed = 0
+  #completed = 0
+  #stuck = 0
   #held = false
 
   /** @param fragments whether large messages may be cut into fragments: not under an extension, which would compress each */
@@ -97,14 +100,17 @@ export class Writer {
 
   #hand (payload: Payload, binary: boolean, fin = true): boolean {
     this.#bare.send(this.#socket, payload, { binary, fin }, this.#done)
-    this.#stuck = this.#socket.bufferedAmount > 0
-    return !this.#stuck
+    this.#handed++
+    if (this.#socket.bufferedAmount === 0) return true
+    if (this.#stuck === 0) this.#stuck = this.#handed
+    return false
   }
 
   readonly #done = (): void => {
-    if (this.#stuck) {
+    this.#completed++
+    if (this.#stuck !== 0 && this.#completed >= this.#stuck) {
       this.progress++
-      this.#stuck = this.#socket.bufferedAmount > 0
+      this.#stuck = this.#socket.bufferedAmount > 0 ? this.#completed + 1 : 0
     }
     if (this.#queue !== null) this.#pump()
   }

@@ -1,14 +1,22 @@
 /**
- * The heartbeat's stated bound, as a client of the package can work it out, and what was measured.
+ * The heartbeat's stated bound, and what was measured.
  */
+import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
+import type { Remote } from '../../support/remote.js'
 
 /** What a busy machine may add to a bound, in ms. */
 export const BUSY = 1000
 
-/** A slot of the wheel, for a heartbeat that all routes share; in ms. */
-export const slotOf = ({ interval, timeout }: { interval: number, timeout: number }): number =>
-  Math.min(250, Math.max(10, Math.floor(Math.min(interval / 2, timeout) / 40)))
+/** The longest that a slot of the wheel may be, in ms. */
+const SLOT_MAX = 250
+
+/** The bound that the server states, which may be more than interval + timeout by no more than a slot. */
+export async function boundOf (server: Remote, { interval, timeout }: { interval: number, timeout: number }): Promise<number> {
+  const bound = await server.bound()
+  assert.ok(bound >= interval + timeout && bound <= interval + timeout + SLOT_MAX, `the bound is ${bound} ms`)
+  return bound
+}
 
 /** Says what was measured, for the record: the assertion stands beside it. */
 export function report (t: TestContext, what: string, values: number[], bound: number): void {

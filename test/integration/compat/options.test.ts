@@ -86,8 +86,7 @@ onEveryWay('a WebSocket class of the app\'s own makes the sockets', async (t, wa
   const { dial } = await begin(t, way, {
     websocket: { options: { WebSocket: Own as never } },
     routes: (app) => app.get('/', { websocket: true }, (socket) => {
-      assert.ok(socket instanceof Own)
-      socket.send(socket.greet())
+      socket.send(socket instanceof Own ? socket.greet() : 'not mine')
       socket.on('message', (data: Buffer) => { socket.send(data) })
     })
   })
@@ -103,7 +102,7 @@ onEveryWay('maxPayload of the app\'s own is kept, below our limit and above it',
     client.socket.send(Buffer.alloc(maxPayload))
     assert.equal((await client.message()).data.length, maxPayload)
     client.socket.send(Buffer.alloc(maxPayload + 1))
-    assert.ok([1009, 1006].includes((await client.closed).code))
+    assert.match(String((await client.closed).code), /1009|1006/)
   }
 })
 
@@ -291,7 +290,7 @@ for (const way of ways) {
   test(`${way.name}: listening on localhost, clients come by every address of it`, { skip: bothLoopbacks ? false : 'this machine has no ::1' }, async (t) => {
     const { app, port, dial } = await begin(t, way, { host: 'localhost', routes: (app) => app.get('/', { websocket: true }, echo) })
     const addresses = app.addresses() as AddressInfo[]
-    assert.ok(addresses.length >= 1)
+    assert.notEqual(addresses.length, 0)
     const clients: Client[] = []
     for (const { address, family } of addresses) {
       const client = await dial(`ws://${family === 'IPv6' ? `[${address}]` : address}:${port}/`)
@@ -306,8 +305,7 @@ for (const way of ways) {
 for (const way of [alone, behind]) {
   test(`${way.name}: remoteAddress is the peer's, behind a trusted proxy the client's`, async (t) => {
     for (const [trustProxy, expected] of [[false, '127.0.0.1'], [true, '203.0.113.7']] as const) {
-      const { app, dial } = await begin(t, way, { fastify: { trustProxy }, routes: (app) => app.get('/', { websocket: true }, (socket, request) => { socket.send(`${app.lifeline.of(request).remoteAddress} ${request.ip}`) }) })
-      assert.ok(app)
+      const { dial } = await begin(t, way, { fastify: { trustProxy }, routes: (app) => app.get('/', { websocket: true }, (socket, request) => { socket.send(`${app.lifeline.of(request).remoteAddress} ${request.ip}`) }) })
       assert.equal(await (await dial('/', { headers: { 'x-forwarded-for': '203.0.113.7' } })).text(), `${expected} ${expected}`)
     }
   })

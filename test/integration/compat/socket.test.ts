@@ -29,7 +29,7 @@ async function pair (t: TestContext, way: Way, handler: Live = () => {}): Promis
 
 onEveryWay('it is an instance of WebSocket, open, with the members of one', async (t, way) => {
   const { client, socket } = await pair(t, way)
-  assert.ok(socket instanceof WebSocket)
+  assert.equal(socket instanceof WebSocket, true)
   const { readyState, OPEN, CONNECTING, CLOSED, protocol, extensions, url, binaryType, bufferedAmount, isPaused } = socket
   assert.deepEqual({ readyState, OPEN, CONNECTING, CLOSED, protocol, extensions, binaryType, bufferedAmount, isPaused }, {
     readyState: 1, OPEN: 1, CONNECTING: 0, CLOSED: 3, protocol: '', extensions: '', binaryType: 'nodebuffer', bufferedAmount: 0, isPaused: false

@@ -33,7 +33,7 @@ test('a longer reason is cut at a character boundary', () => {
 })
 
 test('any reason, clamped, is its longest beginning that fits, and can be sent', () => {
-  fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 300 }), (reason) => {
+  fc.assert(fc.property(fc.array(fc.constantFrom('x', 'é', '€', '😀', '\u0000', '\u{10ffff}'), { maxLength: 160 }).map((units) => units.join('')), (reason) => {
     const clamped = clampReason(reason)
     assert.ok(Buffer.byteLength(clamped) <= 123)
     assert.ok(reason.startsWith(clamped))
@@ -45,7 +45,7 @@ test('any reason, clamped, is its longest beginning that fits, and can be sent',
 })
 
 test('lone surrogates do no harm', () => {
-  fc.assert(fc.property(fc.string({ unit: fc.constantFrom('\ud800', '\udc00', 'x', '€'), maxLength: 300 }), (reason) => {
+  fc.assert(fc.property(fc.array(fc.constantFrom('\ud800', '\udc00', 'x', '€'), { maxLength: 160 }).map((units) => units.join('')), (reason) => {
     assert.ok(Buffer.byteLength(clampReason(reason)) <= 123)
   }))
 })

@@ -92,7 +92,7 @@ test('a peer that dies, at any moment, is found within interval + timeout + one 
       assert.ok(peer.lostAt! - asked >= timeout, 'it had no time to answer')
       heartbeat.stop()
       wheel.stop()
-    }), { numRuns: 300 })
+    }), { numRuns: 150 })
 })
 
 test('a peer that dies at any phase of the interval is found in time', (t) => {
@@ -132,7 +132,7 @@ test('a live peer that answers is never lost, stalls or not', (t) => {
       for (const peer of peers) assert.equal(peer.lostAt, null)
       heartbeat.stop()
       wheel.stop()
-    }), { numRuns: 100 })
+    }), { numRuns: 50 })
 })
 
 test('a live peer whose answer waits unread when it comes due is heard before it is judged', (t) => {

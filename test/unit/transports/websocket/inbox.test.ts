@@ -8,6 +8,7 @@ import type { Message } from '../../../../src/transports/transport.js'
 class FakeGate {
   held = false
   holds = 0
+  lefts = 0
   listening = false
   drops: Array<[number, number]> = []
 
@@ -18,6 +19,7 @@ class FakeGate {
   }
 
   wanted (): boolean { return this.listening }
+  left (): void { this.lefts++ }
   dropped (messages: number, bytes: number): void { this.drops.push([messages, bytes]) }
 }
 

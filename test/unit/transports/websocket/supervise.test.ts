@@ -21,9 +21,10 @@ class FakeSupervisor implements Supervisor {
   listening (): void { this.calls.push('listening') }
   faulted (): void { this.calls.push('faulted') }
   threw (error: unknown): void { this.errors.push(error); this.onThrew() }
-  sending (fin: boolean): void { this.calls.push(`sending ${fin}`) }
+  sending (): void { this.calls.push('sending') }
   sent (fin: boolean): void { this.calls.push(`sent ${fin}`) }
   closing (code: number | undefined): boolean { this.calls.push(`closing ${code}`); return this.keepsClose }
+  closes (code: number | undefined): void { this.calls.push(`closes ${code}`) }
   terminating (): void { this.calls.push('terminating') }
   pausedByApp (on: boolean): void { this.calls.push(`paused ${on}`) }
   closed (code: number): void { this.calls.push(`closed ${code}`) }

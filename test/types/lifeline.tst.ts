@@ -1,0 +1,241 @@
+/**
+ * What an app's compiler is told.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import Fastify from 'fastify'
+import { describe, expect, test } from 'tstyche'
+import type WebSocket from 'ws'
+import lifeline, { Connection, Lifeline, causes, errors, fastifyLifeline } from '../../src/index.js'
+import type {
+  Cause, CloseInfo, ConnectionData, ConnectionInfo, Drop, HeartbeatOptions, HeartbeatStatus, LifelineEvents, LifelineOptions, LifelineRouteOptions, Message, PushOptions, PushResult, Stats
+} from '../../src/index.js'
+
+declare module '../../src/index.js' {
+  interface ConnectionData { user?: { name: string }, rooms?: string[] }
+}
+
+declare const fastify: FastifyInstance
+declare const request: FastifyRequest
+declare const connection: Connection
+
+describe('registering', () => {
+  test('the plugin with its options, under all of its names', () => {
+    expect(fastify.register(lifeline)).type.not.toRaiseError()
+    expect(fastify.register(fastifyLifeline, {})).type.not.toRaiseError()
+    expect(fastify.register(lifeline, { heartbeat: { interval: 20_000, timeout: 10_000 } })).type.not.toRaiseError()
+    expect(fastify.register(lifeline, { heartbeat: false })).type.not.toRaiseError()
+    expect(fastify.register(lifeline, () => ({ closeTimeout: 1_000 }))).type.not.toRaiseError()
+    expect(Fastify({ http2: true }).register(lifeline)).type.not.toRaiseError()
+    expect(Fastify({ https: {} }).register(lifeline, { closeTimeout: 1 })).type.not.toRaiseError()
+  })
+
+  test('wrong options are errors', () => {
+    expect(fastify.register).type.not.toBeCallableWith(lifeline, { heartbeat: true })
+    expect(fastify.register).type.not.toBeCallableWith(lifeline, { heartbeat: { intervall: 1 } })
+    expect(fastify.register).type.not.toBeCallableWith(lifeline, { closeTimeout: '5s' })
+    expect(fastify.register).type.not.toBeCallableWith(lifeline, { unknown: 1 })
+    expect(fastify.register).type.not.toBeCallableWith(lifeline, { websocket: { errorHandler: 'no function' } })
+  })
+
+  test('LifelineOptions', () => {
+    expect<LifelineOptions>().type.toBeAssignableFrom({})
+    expect<LifelineOptions>().type.toBeAssignableFrom({
+      heartbeat: { interval: 1 },
+      backpressure: { stallTimeout: 1 },
+      closeTimeout: 1,
+      upgradeTimeout: 1,
+      drain: { window: 0, timeout: 1 },
+      limits: { payload: 1 },
+      websocket: { options: { perMessageDeflate: true, verifyClient: () => true } }
+    })
+    expect<LifelineOptions['heartbeat']>().type.toBe<HeartbeatOptions | false | undefined>()
+    expect<LifelineOptions>().type.not.toBeAssignableFrom({ drain: { window: '1s' } })
+    expect<LifelineOptions>().type.not.toBeAssignableFrom({ limits: { payload: undefined } })
+  })
+
+  test('the app\'s own handlers, under websocket, get their types', () => {
+    fastify.register(lifeline, {
+      websocket: {
+        errorHandler (error, socket, request, reply) {
+          expect(error).type.toBe<Error>()
+          expect(socket).type.toBe<WebSocket>()
+          expect(request).type.toBe<FastifyRequest>()
+          expect(reply).type.toBe<FastifyReply>()
+        }
+      }
+    })
+  })
+})
+
+describe('on the instance', () => {
+  test('exists takes anything and gives a boolean', () => {
+    expect(fastify.exists(1)).type.toBe<boolean>()
+    expect(fastify.exists).type.toBeCallableWith(null)
+    expect(fastify.exists).type.toBeCallableWith('1')
+    expect(fastify.exists).type.not.toBeCallableWith()
+  })
+
+  test('safePush takes anything and gives a boolean', () => {
+    expect(fastify.safePush(1, 'text')).type.toBe<boolean>()
+    expect(fastify.safePush).type.toBeCallableWith(1, { hello: 'world' }, { binary: false })
+    expect(fastify.safePush).type.toBeCallableWith(undefined, Buffer.from(''))
+    expect(fastify.safePush).type.not.toBeCallableWith(1)
+    expect(fastify.safePush).type.not.toBeCallableWith(1, 'text', { binary: 'yes' })
+    expect(fastify.safePush).type.not.toBeCallableWith(1, 'text', { compress: true })
+  })
+
+  test('lifeline', () => {
+    expect(fastify.lifeline).type.toBe<Lifeline>()
+    const secure = Fastify({ http2: true, https: { allowHTTP1: true } })
+    expect(secure.lifeline).type.toBe<Lifeline>()
+  })
+})
+
+describe('routes', () => {
+  test('handlers of WebSocket routes get socket and request without types of their own', () => {
+    fastify.get('/', { websocket: true }, (socket, request) => {
+      expect(socket).type.toBe<WebSocket>()
+      expect(request.fd).type.toBe<number>()
+      expect(request.ws).type.toBe<boolean>()
+      expect(fastify.lifeline.of(request)).type.toBe<Connection>()
+    })
+    fastify.get<{ Params: { id: string } }>('/:id', { websocket: true }, async (_socket, { params }) => {
+      expect(params.id).type.toBe<string>()
+    })
+    fastify.route({
+      method: 'GET',
+      url: '/both',
+      handler: async (request) => { expect(request.fd).type.toBe<number>() },
+      wsHandler: (socket, request) => {
+        expect(socket).type.toBe<WebSocket>()
+        expect(fastify.lifeline.of(request)).type.toBe<Connection>()
+      }
+    })
+    fastify.get<{ Querystring: { q: string } }>('/generic', { websocket: true }, (_socket, request) => {
+      expect(fastify.lifeline.of(request)).type.toBe<Connection>()
+    })
+  })
+
+  test('request.fd is there on every request', () => {
+    expect(request.fd).type.toBe<number>()
+    fastify.get('/http', async (request) => { expect(request.fd).type.toBe<number>() })
+  })
+
+  test('config.lifeline is typed', () => {
+    expect(fastify.get('/', { websocket: true, config: { lifeline: { heartbeat: false } } }, () => {})).type.not.toRaiseError()
+    expect(fastify.get('/', { websocket: true, config: { lifeline: { heartbeat: { interval: 5 } } } }, () => {})).type.not.toRaiseError()
+    expect<LifelineRouteOptions>().type.not.toBeAssignableFrom({ heartbeat: true })
+    expect<LifelineRouteOptions>().type.not.toBeAssignableFrom({ closeTimeout: 1 })
+    expect(request.routeOptions.config.lifeline).type.toBe<LifelineRouteOptions | undefined>()
+  })
+})
+
+describe('Lifeline', () => {
+  test('its members', () => {
+    expect(fastify.lifeline.size).type.toBe<number>()
+    expect(fastify.lifeline.get(1)).type.toBe<Connection | undefined>()
+    expect(fastify.lifeline.exists(1)).type.toBe<boolean>()
+    expect(fastify.lifeline.push(1, {})).type.toBe<PushResult>()
+    expect(fastify.lifeline.broadcast('all')).type.toBe<number>()
+    expect(fastify.lifeline.broadcast('all', { except: [1, connection], binary: true })).type.toBe<number>()
+    expect(fastify.lifeline.disconnect(1, 4000, 'why')).type.toBe<Promise<boolean>>()
+    expect(fastify.lifeline.disconnect('id')).type.toBe<Promise<boolean>>()
+    expect(fastify.lifeline.sweep({ close: false })).type.toBe<number[]>()
+    expect(fastify.lifeline.list({ after: 1, limit: 2 })).type.toBe<ConnectionInfo[]>()
+    expect(fastify.lifeline.stats()).type.toBe<Stats>()
+    expect(fastify.lifeline.heartbeat).type.toBe<HeartbeatStatus>()
+    for (const one of fastify.lifeline) expect(one).type.toBe<Connection>()
+  })
+
+  test('wrong usage is an error', () => {
+    expect(fastify.lifeline.of).type.not.toBeCallableWith({})
+    expect(fastify.lifeline.broadcast).type.not.toBeCallableWith()
+    expect(fastify.lifeline.broadcast).type.not.toBeCallableWith('x', { except: 'me' })
+    expect(fastify.lifeline.disconnect).type.not.toBeCallableWith({})
+    expect(fastify.lifeline.list).type.not.toBeCallableWith({ limit: 'all' })
+    expect(fastify.lifeline).type.not.toHaveProperty('registry')
+  })
+
+  test('events are typed', () => {
+    fastify.lifeline.on('open', (connection) => { expect(connection).type.toBe<Connection>() })
+    fastify.lifeline.once('close', (connection, info) => {
+      expect(connection).type.toBe<Connection>()
+      expect(info).type.toBe<CloseInfo>()
+    })
+    fastify.lifeline.on('drop', (connection, drop) => {
+      expect(connection).type.toBe<Connection | undefined>()
+      expect(drop).type.toBe<Drop>()
+    })
+    fastify.lifeline.on('error', (connection, error) => {
+      expect(connection).type.toBe<Connection | undefined>()
+      expect(error).type.toBe<unknown>()
+    })
+    expect<LifelineEvents['close']>().type.toBe<[connection: Connection, info: CloseInfo]>()
+    expect<(connection: Connection, info: string) => void>().type.not.toBeAssignableTo<(...args: LifelineEvents['close']) => void>()
+  })
+})
+
+describe('Connection', () => {
+  test('what it says of itself', () => {
+    expect(connection.fd).type.toBe<number>()
+    expect(connection.id).type.toBe<string>()
+    expect(connection.transport).type.toBe<'websocket' | 'sse'>()
+    expect(connection.state).type.toBe<'open' | 'closing' | 'closed'>()
+    expect(connection.remoteAddress).type.toBe<string>()
+    expect(connection.openedAt).type.toBe<number>()
+    expect(connection.lastSeenAt).type.toBe<number>()
+    expect(connection.roundTrip).type.toBe<number>()
+    expect(connection.bufferedBytes).type.toBe<number>()
+    expect(connection.signal).type.toBe<AbortSignal>()
+    expect(connection.attached).type.toBe<AbortSignal>()
+    expect(connection.closed).type.toBe<Promise<CloseInfo>>()
+    expect(connection.info()).type.toBe<ConnectionInfo>()
+  })
+
+  test('what it does', () => {
+    expect(connection.push({})).type.toBe<PushResult>()
+    expect(connection.push).type.toBeCallableWith(Buffer.from(''), { binary: true } satisfies PushOptions)
+    expect(connection.push).type.not.toBeCallableWith()
+    expect(connection.ping()).type.toBe<Promise<number>>()
+    expect(connection.messages()).type.toBe<AsyncIterableIterator<Message>>()
+    expect(connection.onMessage(async ({ data, binary }) => {
+      expect(data).type.toBe<string | Buffer>()
+      expect(binary).type.toBe<boolean>()
+    })).type.toBe<void>()
+    expect(connection.close(4000, 'why')).type.toBe<void>()
+    expect(connection.close).type.not.toBeCallableWith('why')
+    expect(connection.terminate()).type.toBe<void>()
+    expect(connection.pauseReading()).type.toBe<void>()
+    expect(connection.resumeReading()).type.toBe<void>()
+    expect(connection.protect()).type.toBe<void>()
+    expect(connection.protect).type.toBeCallableWith(false)
+  })
+
+  test('what it says cannot be overwritten', () => {
+    expect({} as { -readonly [K in 'fd' | 'id' | 'state']: Connection[K] }).type.not.toBeAssignableTo<Connection>()
+  })
+
+  test('data is the app\'s, by declaration merging', () => {
+    expect(connection.data).type.toBe<ConnectionData>()
+    expect(connection.data.user?.name).type.toBe<string | undefined>()
+    expect(connection.data.rooms).type.toBe<string[] | undefined>()
+    expect(connection.data).type.not.toHaveProperty('other')
+  })
+})
+
+describe('values', () => {
+  test('PushResult, Cause, Message, CloseInfo', () => {
+    expect<PushResult>().type.toBe<'sent' | 'buffered' | 'gone' | 'invalid'>()
+    expect<CloseInfo['cause']>().type.toBe<Cause>()
+    expect<Cause>().type.toBe<'client' | 'reset' | 'heartbeat' | 'handler' | 'protocol' | 'limit' | 'server' | 'shutdown'>()
+    expect<CloseInfo>().type.toHaveProperty('closedAt')
+    expect<Message['data']>().type.toBe<string | Buffer>()
+    expect(causes.client.meaning).type.toBeAssignableTo<string>()
+  })
+
+  test('errors may be matched', () => {
+    expect(errors).type.toHaveProperty('FST_ERR_LIFELINE_OPTION')
+    expect(errors).type.toHaveProperty('FST_ERR_LIFELINE_ALREADY_REGISTERED')
+    expect(new errors.FST_ERR_LIFELINE_NO_CONNECTION().code).type.toBeAssignableTo<string>()
+  })
+})
