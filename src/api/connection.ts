@@ -74,7 +74,7 @@ export class Connection {
   get bufferedBytes (): number { return this.#life.transport.bufferedBytes }
 
   /** The app's own bag. */
-  get data (): ConnectionData { return this.#data ??= {} }
+  get data (): ConnectionData { return this.#data ??= {} as ConnectionData }
 
   set data (data: ConnectionData) { this.#data = data }
 

@@ -62,8 +62,8 @@ export class Log {
     if (this.#isFirst(`listener of "${event}"`)) this.#error({ err }, `lifeline: a listener of the event "${event}" failed`)
   }
 
-  hookThrew (name: string, err: unknown): void {
-    this.#error({ err }, `lifeline: the app's own ${name} failed`)
+  errorHandlerThrew (err: unknown): void {
+    this.#error({ err }, 'lifeline: the app\'s own errorHandler failed')
   }
 
   /** A WebSocket that is none of ours: made while the server was not yet, or no more, ours. */

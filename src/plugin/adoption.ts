@@ -57,9 +57,10 @@ export function adopt (adoption: Adoption, socket: WebSocket, raw: IncomingMessa
   const transport = new WebSocketTransport(socket, stream, supervision, foreign)
   const connection = new Connection(hostOf(lifeline), transport, {
     fd: nextFd(),
-    remoteAddress: request?.ip ?? raw.socket?.remoteAddress ?? '',
+    // An injected request has no socket, and with trustProxy its `ip` throws.
+    remoteAddress: raw.socket == null ? '' : request?.ip ?? raw.socket.remoteAddress ?? '',
     reqId: request?.id ?? '',
-    cadence: adoption.cadenceOf(request),
+    cadence: transport.remote ? adoption.cadenceOf(request) : null,
     onError: relay(adoption, socket, request, reply)
   })
   const life = lifeOf(connection)
@@ -80,7 +81,7 @@ export function adopt (adoption: Adoption, socket: WebSocket, raw: IncomingMessa
 function relay ({ errorHandler, log }: Adoption, socket: WebSocket, request?: FastifyRequest, reply?: FastifyReply): ((error: unknown) => void) | null {
   if (errorHandler === undefined || request === undefined || reply === undefined) return null
   const call = async (error: unknown): Promise<void> => { await errorHandler.call(request.server, error as Error, socket, request, reply) }
-  return (error) => { call(error).catch((failure: unknown) => { log.hookThrew('errorHandler', failure) }) }
+  return (error) => { call(error).catch((failure: unknown) => { log.errorHandlerThrew(failure) }) }
 }
 
 /** Where the end of a handler cannot be seen, time stands in for it. */

@@ -102,8 +102,11 @@ const validatePlugin = ajv.compile(object({
 
 const validateRoute = ajv.compile(object({ heartbeat }))
 
-/** @throws FST_ERR_LIFELINE_OPTION */
-export function readOptions (options: LifelineOptions): Settings {
+/**
+ * Fastify's own options of `register`, which reach every plugin, are none of ours.
+ * @throws FST_ERR_LIFELINE_OPTION
+ */
+export function readOptions ({ prefix, logLevel, logSerializers, ...options }: LifelineOptions & { prefix?: unknown, logLevel?: unknown, logSerializers?: unknown }): Settings {
   check(validatePlugin, options, '')
   const drain = over<Settings['drain']>(defaults.drain, options.drain)
   if (drain.window > drain.timeout) {
@@ -118,6 +121,12 @@ export function readOptions (options: LifelineOptions): Settings {
     limits: over<Settings['limits']>(defaults.limits, options.limits),
     websocket: options.websocket ?? defaults.websocket
   }
+}
+
+/** @throws FST_ERR_LIFELINE_OPTION where @fastify/websocket is the app's own: then what is meant for it would be lost on us */
+export function refuseWebsocketOptions (settings: Settings): void {
+  if (Object.keys(settings.websocket).length === 0) return
+  throw new FST_ERR_LIFELINE_OPTION('option "websocket" has no effect where the app registers @fastify/websocket by itself: give it there (received an object)')
 }
 
 /**

@@ -2,6 +2,7 @@
  * Registers everything and ties it to the life of one Fastify server. Composition only: what each
  * part does, and why, stands with the part.
  */
+import type { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import fastifyWebsocket from '@fastify/websocket'
 import type { WebsocketPluginOptions } from '@fastify/websocket'
@@ -19,7 +20,7 @@ import { Wheel } from '../core/wheel.js'
 import { Log } from '../observe/log.js'
 import { superviseClass } from '../transports/websocket/supervise.js'
 import { adopt, note } from './adoption.js'
-import { defaults, readOptions } from './options.js'
+import { defaults, readOptions, refuseWebsocketOptions } from './options.js'
 import type { LifelineOptions, Settings } from './options.js'
 import { Routes, watchHandler } from './routes.js'
 import { Shutdown } from './shutdown.js'
@@ -58,7 +59,8 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
     timeout: settings.heartbeat?.timeout ?? defaults.heartbeat.timeout,
     get bound () { return settings.heartbeat === null ? Infinity : settings.heartbeat.interval + settings.heartbeat.timeout + wheel.slot }
   })
-  const upgrades = new Upgrades(settings.websocket.options?.server ?? fastify.server, wheel, settings.upgradeTimeout, tally)
+  const upgradeServer: EventEmitter = settings.websocket.options?.server ?? fastify.server
+  const upgrades = new Upgrades(upgradeServer, wheel, settings.upgradeTimeout, tally)
   const routes = new Routes(settings)
   const shutdown = new Shutdown({ ...settings.drain, closeTimeout: settings.closeTimeout }, () => Array.from(registry.values(), lifeOf))
 
@@ -81,12 +83,17 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
     if (!foreign) fastify.websocketServer.close()
     await within(shutdown.run(), fastify.initialConfig.pluginTimeout)
   }
+  const before = upgradeServer.listeners('upgrade')
+  let theirs: Function[] = []
   if (foreign) {
+    refuseWebsocketOptions(settings)
     log.notice('@fastify/websocket was registered by the app: its errorHandler and preClose stay in charge of what a handler throws and of close codes at shutdown')
     fastify.addHook('preClose', drain)
   } else {
     fastify.addHook('onRoute', watchHandler)
     await fastify.register(fastifyWebsocket, websocketOptions(settings, log, drain))
+    // Its own preClose, which ours replaces, would take this listener off.
+    theirs = upgradeServer.listeners('upgrade').filter((listener) => !before.includes(listener))
   }
 
   const server = fastify.websocketServer
@@ -101,6 +108,7 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
     await shutdown.run()
     server.removeListener('connection', onConnection)
     upgrades.stop()
+    for (const listener of theirs) upgradeServer.removeListener('upgrade', listener as () => void)
     heartbeat.stop()
     wheel.stop()
     log.close()
@@ -131,8 +139,8 @@ function websocketOptions (settings: Settings, log: Log, drain: () => Promise<vo
       else life.failed(error)
     },
     async preClose (this: FastifyInstance) {
-      await callHook(this, preClose, log)
-      await drain()
+      // Its error fails fastify.close(), as it would without us; the connections are closed all the same.
+      await callHook(this, preClose).finally(drain)
     }
   }
 }
@@ -143,13 +151,12 @@ function bound (serverOptions: ServerOptions, settings: Settings, given: Lifelin
   if (given.closeTimeout !== undefined || serverOptions.closeTimeout === WS_DEFAULTS.closeTimeout) serverOptions.closeTimeout = settings.closeTimeout
 }
 
-async function callHook (fastify: FastifyInstance, hook: WebsocketPluginOptions['preClose'], log: Log): Promise<void> {
+async function callHook (fastify: FastifyInstance, hook: WebsocketPluginOptions['preClose']): Promise<void> {
   if (hook === undefined) return
-  try {
-    await (hook.length === 0 ? hook.call(fastify, undefined as never) : new Promise<void>((resolve) => { hook.call(fastify, () => { resolve() }) }))
-  } catch (error) {
-    log.hookThrew('preClose', error)
-  }
+  if (hook.length === 0) return (hook as () => Promise<void>).call(fastify)
+  await new Promise<void>((resolve, reject) => {
+    hook.call(fastify, (error?: Error | null) => { if (error == null) resolve(); else reject(error) })
+  })
 }
 
 /** Fastify fails a hook that takes longer than its pluginTimeout: what is left is awaited in onClose, which has none. */

@@ -46,13 +46,9 @@ function watched (handler: Handler): Handler {
   return function (socket, request) {
     const connection = request[kConnection]
     const settled = (): void => { if (connection !== null) lifeOf(connection).transport.settled() }
-    let result: unknown
-    try {
-      result = handler.call(this, socket, request)
-    } finally {
-      if (typeof (result as Promise<unknown> | undefined)?.then !== 'function') settled()
-    }
-    if (typeof (result as Promise<unknown> | undefined)?.then === 'function') (result as Promise<unknown>).then(settled, settled)
+    // One promise for us and for @fastify/websocket: a lazy thenable runs each time it is asked.
+    const result = (async () => handler.call(this, socket, request))()
+    result.then(settled, settled)
     return result
   }
 }

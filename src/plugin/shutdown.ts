@@ -46,7 +46,7 @@ export class Shutdown {
       for (const [life, at] of waiting) {
         if (life.info === null && (now < at || (life.transport.bufferedBytes > 0 && now < start + timeout))) continue
         waiting.delete(life)
-        closing.set(life, now + closeTimeout)
+        closing.set(life, now + (life.transport.remote ? closeTimeout : 0))
         life.close(closeCode.serviceRestart, '', 'shutdown')
       }
       for (const [life, deadline] of closing) {

@@ -35,6 +35,8 @@ export interface Transport {
   readonly kind: 'websocket' | 'sse'
   /** Messages can be sent: no close frame has passed, in either direction, and the socket lives. */
   readonly open: boolean
+  /** There is a network in between. If not (`injectWS`), nobody can die unnoticed or has to be waited for. */
+  readonly remote: boolean
   /** Reading is paused, by the app or because its reader has fallen behind. */
   readonly paused: boolean
   /** Reading although paused, to hear whether the peer lives. */

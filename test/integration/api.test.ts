@@ -234,7 +234,7 @@ test('sweep names those who were asked and stayed silent, and ends them unless t
 })
 
 test('pushes between the fragments of a message of the app\'s own wait for its end', async (t) => {
-  const { app, url } = await start(t, {
+  const { url } = await start(t, {
     routes: (app) => app.get('/', { websocket: true }, (socket, request) => {
       const { fd } = request
       socket.once('message', () => {

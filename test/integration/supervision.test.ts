@@ -137,7 +137,7 @@ test('an error event without listeners does not throw', async (t) => {
 
 test('what the app awaited with the signal of a connection that left is no error', async (t) => {
   const { app, url, errors } = await start(t, {
-    routes: (app) => app.get('/', { websocket: true }, async (socket, request) => {
+    routes: (app) => app.get('/', { websocket: true }, async (_socket, request) => {
       await once(new EventEmitter(), 'never', { signal: app.lifeline.of(request).signal })
     })
   })
@@ -153,7 +153,7 @@ test('a handler that fails after its connection has gone is logged, and ends not
   let events = 0
   const { app, url, errors } = await start(t, {
     routes: (app) => {
-      app.get('/', { websocket: true }, async (socket, request) => {
+      app.get('/', { websocket: true }, async (_socket, request) => {
         await app.lifeline.of(request).closed
         boom()
       })
@@ -245,7 +245,7 @@ test('a listener of a lifeline event that throws or rejects is logged and harms 
       app.lifeline.on('open', rejects)
       app.lifeline.on('open', () => { told.push('open') })
       app.lifeline.on('error', boom)
-      app.get('/', { websocket: true }, (socket) => { told.push('handler') })
+      app.get('/', { websocket: true }, () => { told.push('handler') })
     }
   })
   await connect(t, url)

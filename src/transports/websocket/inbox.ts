@@ -18,7 +18,7 @@ const OVERHEAD = 64
 
 /** As ws emits it: bytes, whether they are text or not. */
 export interface RawMessage {
-  readonly data: Buffer | ArrayBuffer | Buffer[]
+  readonly data: Buffer | ArrayBuffer | Buffer[] | Blob
   readonly binary: boolean
 }
 
@@ -33,17 +33,20 @@ export interface Gate {
   dropped (messages: number, bytes: number): void
 }
 
-export const bytesOf = ({ data }: RawMessage): number =>
-  Array.isArray(data) ? data.reduce((sum, part) => sum + part.length, 0) : data.byteLength
+export function bytesOf ({ data }: RawMessage): number {
+  if (Array.isArray(data)) return data.reduce((sum, part) => sum + part.length, 0)
+  return data instanceof Blob ? data.size : data.byteLength
+}
 
-export function toBuffer ({ data }: RawMessage): Buffer {
+/** The bytes; a Blob gives them only later. */
+export function toBuffer (data: Exclude<RawMessage['data'], Blob>): Buffer {
   if (Array.isArray(data)) return Buffer.concat(data)
   return Buffer.isBuffer(data) ? data : Buffer.from(data)
 }
 
-const toMessage = (raw: RawMessage): Message => {
-  const buffer = toBuffer(raw)
-  return raw.binary ? { data: buffer, binary: true } : { data: buffer.toString(), binary: false }
+async function toMessage ({ data, binary }: RawMessage): Promise<Message> {
+  const buffer = toBuffer(data instanceof Blob ? await data.arrayBuffer() : data)
+  return binary ? { data: buffer, binary: true } : { data: buffer.toString(), binary: false }
 }
 
 export class Inbox {
@@ -116,7 +119,7 @@ export class Inbox {
     const next = async (): Promise<IteratorResult<Message>> => {
       while (this.#reader === reader) {
         const message = this.take()
-        if (message !== undefined) return { done: false, value: toMessage(message) }
+        if (message !== undefined) return { done: false, value: await toMessage(message) }
         if (this.#ended) break
         await new Promise<void>((resolve) => { reader.wake = resolve })
         reader.wake = null

@@ -63,8 +63,11 @@ export class Reading implements Gate {
     const inbox = this.#open()
     inbox.add({ data, binary })
     if (this.#peeking) this.peek(false)
-    if (taker === 'reader') return !this.wanted()
+    const listening = this.wanted()
+    if (taker === 'reader') return !listening
     this.#expect()
+    // It may have come unannounced: removeAllListeners takes the announcement away too.
+    if (listening && !this.#paused) this.#releaseSoon()
     return true
   }
 
@@ -81,6 +84,8 @@ export class Reading implements Gate {
   }
 
   pausedByApp (on: boolean): void {
+    // As with ws, a socket that has closed cannot be paused.
+    if (this.#ended) return
     this.#paused = on
     this.#apply()
     if (!on) this.#release()
@@ -127,8 +132,11 @@ export class Reading implements Gate {
     if (this.#socket.isPaused) this.#bare.resume(this.#socket)
   }
 
+  /** Nothing comes any more: listeners get what waits for them, before they hear of the end. */
   end (): void {
     this.#ended = true
+    this.#paused = false
+    this.#release()
     this.#inbox?.end()
   }
 
@@ -175,8 +183,14 @@ export class Reading implements Gate {
 
   /** The listener's `binaryType`, which it may have set after the message came. */
   #asWanted (message: RawMessage): RawMessage['data'] {
-    if (!message.binary || this.#socket.binaryType === 'nodebuffer') return message.data
-    const buffer = toBuffer(message)
-    return this.#socket.binaryType === 'fragments' ? [buffer] : new Uint8Array(buffer).buffer
+    const { data, binary } = message
+    if (!binary || data instanceof Blob) return data
+    const buffer = toBuffer(data)
+    switch (this.#socket.binaryType as string) {
+      case 'arraybuffer': return new Uint8Array(buffer).buffer
+      case 'fragments': return [buffer]
+      case 'blob': return new Blob([new Uint8Array(buffer)])
+      default: return buffer
+    }
   }
 }

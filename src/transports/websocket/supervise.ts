@@ -11,14 +11,14 @@ import type WebSocket from 'ws'
 /** Who watches over one socket. */
 export interface Supervisor {
   /** A message arrived; true if the supervisor keeps it from the listeners. */
-  message (data: Buffer | ArrayBuffer | Buffer[], binary: boolean): boolean
+  message (data: Buffer | ArrayBuffer | Buffer[] | Blob, binary: boolean): boolean
   /** A pong arrived; true if it answers a ping of ours. */
   pong (data: Buffer): boolean
   /** Something arrived: a message, a ping or a pong. */
   arrived (): void
   /** A `message` listener is about to be added. */
   listening (): void
-  /** The wire was violated (`error` event of ws), or sending failed. */
+  /** The wire was violated, or sending failed: the `error` event of ws. */
   faulted (error: Error): void
   /** A listener threw, or the promise that it returned was rejected. */
   threw (error: unknown): void
@@ -119,7 +119,8 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
           if (args[0] === 'message') supervisor.listening()
           break
         case 'error':
-          supervisor.faulted(args[0])
+          // ws has begun to close by then; on an open socket it is the app that emits.
+          if (this.readyState !== Base.OPEN) supervisor.faulted(args[0])
           break
         case 'close':
           supervisor.closed(args[0], args[1])

@@ -57,6 +57,8 @@ export class WebSocketTransport implements Transport, Supervisor {
 
   get open (): boolean { return this.#socket.readyState === this.#socket.OPEN }
 
+  get remote (): boolean { return this.#stream.bytesRead !== undefined }
+
   get paused (): boolean { return this.#reading.paused }
 
   get peeking (): boolean { return this.#reading.peeking }
@@ -114,7 +116,7 @@ export class WebSocketTransport implements Transport, Supervisor {
 
   // As the socket sees it.
 
-  message (data: Buffer | ArrayBuffer | Buffer[], binary: boolean): boolean {
+  message (data: Buffer | ArrayBuffer | Buffer[] | Blob, binary: boolean): boolean {
     return this.#reading.message(data, binary)
   }
 

@@ -197,7 +197,7 @@ onEveryWay('pause and resume: nothing is lost, nothing overtakes', async (t, way
   client.socket.close(1000)
   await once(socket, 'close')
   assert.deepEqual(got, Array.from({ length: 100 }, (_, i) => String(i)))
-}, 'what is held while the socket is paused is given out after the close event, or never')
+})
 
 onEveryWay('listeners of every kind get messages, in the order in which they were added', async (t, way) => {
   const got: string[] = []

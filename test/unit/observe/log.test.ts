@@ -95,17 +95,17 @@ test('closing says what was gathered, at once, and arms no timer', (t) => {
   assert.equal(above().length, 1)
 })
 
-test('notices, and failures of listeners and hooks, have a line each', (t) => {
+test('notices, and failures of listeners and of the app\'s errorHandler, have a line each', (t) => {
   const { log, lines } = keep(t)
   const err = new Error('boom')
   log.notice('hello')
   log.listenerThrew('open', err)
-  log.hookThrew('preClose', err)
+  log.errorHandlerThrew(err)
   log.unadopted(err)
   assert.deepEqual(lines.map(({ level }) => level), ['info', 'error', 'error', 'error'])
   assert.equal(lines[0]!.message, 'lifeline: hello')
   assert.match(lines[1]!.message, /"open"/)
-  assert.match(lines[2]!.message, /preClose/)
+  assert.match(lines[2]!.message, /errorHandler/)
   for (const { fields } of lines.slice(1)) assert.equal(fields.err, err)
 })
 
