@@ -35,8 +35,11 @@ export interface Cadence {
   readonly timeout: number
 }
 
-/** With more than this unconfirmed, an answer may be slow for want of bandwidth, not of a peer. In bytes. */
-const MUCH = 64 * 1024
+/**
+ * With more than this unconfirmed, an answer may be slow for want of bandwidth, not of a peer: what a
+ * line of 4 bytes a ms (32 kbit/s) carries in `timeout`, and never more than 64 KiB. In bytes.
+ */
+const much = (timeout: number): number => Math.min(64 * 1024, 4 * timeout)
 
 const UNASKED = -1
 
@@ -132,7 +135,7 @@ export class Heartbeat {
         this.#relax(pulse)
       } else if (pulse.asked === UNASKED || this.#wheel.lateTurn > pulse.asked) {
         this.#suspect(pulse)
-      } else if (turn >= this.#deadline(pulse, this.#wheel.turns(pulse.cadence?.timeout ?? timeout))) {
+      } else if (turn >= this.#deadline(pulse, pulse.cadence?.timeout ?? timeout)) {
         overdue.add(pulse)
       }
     }
@@ -172,7 +175,6 @@ export class Heartbeat {
       this.#wheel.wait(pulse, period)
       return
     }
-    const timeout = this.#wheel.turns(cadence.timeout)
     if (phase === 'paused') {
       // Whatever it was suspected of before, we have stopped listening since.
       pulse.asked = UNASKED
@@ -191,12 +193,12 @@ export class Heartbeat {
     if (pulse.asked === UNASKED || afterStall) {
       if (pulse.asked !== UNASKED) pulse.graces++
       this.#suspect(pulse)
-      this.#wheel.wait(pulse, Math.min(period, timeout))
+      this.#wheel.wait(pulse, Math.min(period, this.#wheel.turns(cadence.timeout)))
       return
     }
     // Turns that were a little late are made up for by shorter ones: the clock has the last word.
     const early = this.#now() - pulse.askedAt < cadence.timeout
-    const left = Math.max(this.#deadline(pulse, timeout) - turn, early ? 1 : 0)
+    const left = Math.max(this.#deadline(pulse, cadence.timeout) - turn, early ? 1 : 0)
     if (left > 0) this.#wheel.wait(pulse, Math.min(period, left))
     else this.#doubt(pulse)
   }
@@ -242,9 +244,10 @@ export class Heartbeat {
     pulse.peer.ask()
   }
 
+  /** The turn in which a suspect is overdue. @param timeout in ms */
   #deadline (pulse: Pulse, timeout: number): number {
-    if (pulse.peer.backlog() <= MUCH) return pulse.asked + timeout
-    return pulse.asked + Math.max(timeout, this.#wheel.turns(this.#stallTimeout))
+    const allowed = pulse.peer.backlog() > much(timeout) ? Math.max(timeout, this.#stallTimeout) : timeout
+    return pulse.asked + this.#wheel.turns(allowed)
   }
 
   /** After a stall a timer fires before queued input is read: judge behind the poll phase, not before it. */

@@ -44,7 +44,11 @@ export function toPayload (data: unknown): Payload {
     if (text === undefined) throw new FST_ERR_LIFELINE_INVALID_DATA(`${typeof data} has no JSON`)
     return text
   } catch (error) {
-    throw types.isNativeError(error) && 'code' in error && error.code === 'FST_ERR_LIFELINE_INVALID_DATA' ? error : new FST_ERR_LIFELINE_INVALID_DATA(describe(error))
+    if (!types.isNativeError(error)) throw new FST_ERR_LIFELINE_INVALID_DATA(describe(error))
+    if ('code' in error && error.code === 'FST_ERR_LIFELINE_INVALID_DATA') throw error
+    const reason = new FST_ERR_LIFELINE_INVALID_DATA(describe(error))
+    reason.cause = error
+    throw reason
   }
 }
 

@@ -9,8 +9,8 @@ import { randomBytes } from 'node:crypto'
 // Sets our pings apart from the app's own, and from what a peer makes up.
 const nonce = randomBytes(4).readUInt32BE()
 
-/** A peer that answers nothing must not make the list grow. */
-const OPEN_MAX = 4
+/** A peer that answers nothing must not make the list grow. At one for every 64 KiB, this covers 8 MiB on their way. */
+const OPEN_MAX = 128
 
 interface OpenPing {
   readonly number: number

@@ -2,6 +2,7 @@
  * One timer for everything that waits: a wheel of slots that turns by one slot a firing.
  * Invariant: time is counted in turns. A stalled loop or a suspended process makes one
  * late turn, never a burst of them, so nothing that waits comes due because we were away.
+ * (A turn that is late by less than a stall is made up for, so that busy hours lose no time.)
  * The timer runs while anything waits and never keeps the process alive by itself.
  */
 
@@ -34,11 +35,12 @@ function append (list: List, entry: Entry): void {
 
 export class Wheel {
   #slot: number
+  #stall: number
   /** How many turns there have been. */
   turn = 0
-  /** The last turn that came late by more than a slot; 0 if none did. */
+  /** The last turn that came late by more than a stall; 0 if none did. */
   lateTurn = 0
-  /** How many turns came late by more than a slot. */
+  /** How many turns came late by more than a stall. */
   stalls = 0
 
   readonly #slots = Array.from({ length: SLOTS }, () => new List())
@@ -51,19 +53,23 @@ export class Wheel {
 
   /**
    * @param slot length of a slot, in ms
+   * @param stall how late a turn must be to count as a stall, in ms; at least a slot
    * @param now a monotonic clock, in ms
    */
-  constructor (slot: number, now: () => number = () => performance.now()) {
+  constructor (slot: number, now: () => number = () => performance.now(), stall: number = slot) {
     this.#slot = slot
+    this.#stall = stall
     this.#now = now
   }
 
   /** The length of a slot, in ms. */
   get slot (): number { return this.#slot }
 
-  /** Makes the slots as short as that, at the least; while nothing waits. */
-  refine (slot: number): void {
-    if (this.#waiting === 0) this.#slot = Math.min(this.#slot, slot)
+  /** Makes the slots, and what counts as a stall, as short as that, at the least; while nothing waits. */
+  refine (slot: number, stall: number = slot): void {
+    if (this.#waiting > 0) return
+    this.#slot = Math.min(this.#slot, slot)
+    this.#stall = Math.max(this.#slot, Math.min(this.#stall, stall))
   }
 
   get running (): boolean { return this.#timer !== null || this.#firing }
@@ -141,7 +147,7 @@ export class Wheel {
   #turnOnce (): void {
     const turn = ++this.turn
     const now = this.#now()
-    if (now - this.#nextAt > this.#slot) {
+    if (now - this.#nextAt > this.#stall) {
       this.lateTurn = turn
       this.stalls++
       this.#nextAt = now

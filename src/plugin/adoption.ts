@@ -54,13 +54,14 @@ export function adopt (adoption: Adoption, socket: WebSocket, raw: IncomingMessa
   const { request, reply } = (raw as Raw)[kFastify] ?? {}
   delete (raw as Raw)[kFastify]
   if (!(socket instanceof supervision.WebSocket)) return
-  const transport = new WebSocketTransport(socket, stream, supervision, foreign)
+  const cadence = 'bytesRead' in stream ? adoption.cadenceOf(request) : null
+  const transport = new WebSocketTransport(socket, stream, supervision, foreign, cadence !== null)
   const connection = new Connection(hostOf(lifeline), transport, {
     fd: nextFd(),
     // An injected request has no socket, and with trustProxy its `ip` throws.
     remoteAddress: raw.socket == null ? '' : request?.ip ?? raw.socket.remoteAddress ?? '',
     reqId: request?.id ?? '',
-    cadence: transport.remote ? adoption.cadenceOf(request) : null,
+    cadence,
     onError: relay(adoption, socket, request, reply)
   })
   const life = lifeOf(connection)

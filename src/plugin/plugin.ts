@@ -37,6 +37,9 @@ const WS_DEFAULTS = { maxPayload: 100 * 1024 * 1024, closeTimeout: 30_000 }
 const SLOT_MIN = 50
 const SLOT_MAX = 250
 
+// A loop that was away for longer than a quarter of the time that a peer has to answer has stalled.
+const STALL_MAX = 2_500
+
 const servers = new WeakSet<object>()
 
 export async function lifelinePlugin (fastify: FastifyInstance, options: LifelineOptions): Promise<void> {
@@ -47,8 +50,8 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
   const tally = new Tally()
   const log = new Log(fastify.log)
   const registry = new Registry<Connection>()
-  const wheel = new Wheel(SLOT_MAX)
-  wheel.refine(slotFor(settings.heartbeat))
+  const wheel = new Wheel(SLOT_MAX, undefined, STALL_MAX)
+  refine(wheel, settings.heartbeat)
   const heartbeat = new Heartbeat(wheel, { stallTimeout: settings.backpressure.stallTimeout, closeTimeout: settings.closeTimeout }, tally.heartbeat)
   const lifeline = new Lifeline({
     registry,
@@ -73,7 +76,7 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
   fastify.decorateRequest('fd', 0)
   fastify.decorateRequest(kConnection, null)
 
-  fastify.addHook('onRoute', (route) => { wheel.refine(slotFor(routes.read(route))) })
+  fastify.addHook('onRoute', (route) => { refine(wheel, routes.read(route)) })
   fastify.addHook('onRequest', (request, reply, done) => { note(request, reply); done() })
   fastify.addHook('onResponse', (request, _reply, done) => { upgrades.answered(request.raw); done() })
 
@@ -115,10 +118,11 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
   })
 }
 
-function slotFor (cadence: Cadence | null): number {
-  if (cadence === null) return SLOT_MAX
+/** Makes the wheel fine enough for this heartbeat. */
+function refine (wheel: Wheel, cadence: Cadence | null): void {
+  if (cadence === null) return
   const shortest = Math.max(1, Math.floor(Math.min(cadence.interval / 2, cadence.timeout)))
-  return Math.min(SLOT_MAX, shortest, Math.max(SLOT_MIN, Math.floor(shortest / 40)))
+  wheel.refine(Math.min(SLOT_MAX, shortest, Math.max(SLOT_MIN, Math.floor(shortest / 40))), shortest / 4)
 }
 
 /** @fastify/websocket as we register it: with our limits, and the app's own handlers called from ours. */

@@ -35,14 +35,18 @@ export class WebSocketTransport implements Transport, Supervisor {
   #deferred = false
   #ended = false
 
-  /** @param defers whether a `close()` without arguments is held for a moment, in case a shutdown begins: see `closing` */
-  constructor (socket: WebSocket, stream: Stream, supervision: Supervision, defers: boolean) {
+  /**
+   * @param defers whether a `close()` without arguments is held for a moment, in case a shutdown begins: see `closing`
+   * @param marks whether a ping goes out after every 64 KiB. The kernel may take megabytes at once and show no
+   * progress for minutes on a slow line; the pongs to these show that the peer takes them.
+   */
+  constructor (socket: WebSocket, stream: Stream, supervision: Supervision, defers: boolean, marks: boolean) {
     this.#socket = socket
     this.#stream = stream
     this.#bare = supervision.bare
     this.#defers = defers
     // Under an extension each fragment would be compressed by itself.
-    this.#writer = new Writer(socket, supervision.bare, socket.extensions === '')
+    this.#writer = new Writer(socket, supervision.bare, socket.extensions === '', marks ? () => { this.beat() } : null)
     this.#reading = new Reading(socket, supervision.bare, (messages, bytes) => { this.#owner?.dropped(messages, bytes) })
     this.#pings.confirmed = this.#written
   }

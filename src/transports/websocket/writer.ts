@@ -22,6 +22,8 @@ export class Writer {
   readonly #socket: WebSocket
   readonly #bare: Bare
   readonly #fragments: boolean
+  readonly #mark: (() => void) | null
+  #sinceMark = 0
   #queue: Waiting[] | null = null
   #queuedBytes = 0
   /** How much of the first waiting message is handed over already, as fragments. */
@@ -32,11 +34,15 @@ export class Writer {
   #stuck = 0
   #held = false
 
-  /** @param fragments whether large messages may be cut into fragments: not under an extension, which would compress each */
-  constructor (socket: WebSocket, bare: Bare, fragments: boolean) {
+  /**
+   * @param fragments whether large messages may be cut into fragments: not under an extension, which would compress each
+   * @param mark called after every 64 KiB that are handed over
+   */
+  constructor (socket: WebSocket, bare: Bare, fragments: boolean, mark: (() => void) | null) {
     this.#socket = socket
     this.#bare = bare
     this.#fragments = fragments
+    this.#mark = mark
   }
 
   /** Bytes that were not given to the socket yet. */
@@ -101,6 +107,10 @@ export class Writer {
   #hand (payload: Payload, binary: boolean, fin = true): boolean {
     this.#bare.send(this.#socket, payload, { binary, fin }, this.#done)
     this.#handed++
+    if (this.#mark !== null && (this.#sinceMark += payload.length) >= HAND_OVER) {
+      this.#sinceMark = 0
+      this.#mark()
+    }
     if (this.#socket.bufferedAmount === 0) return true
     if (this.#stuck === 0) this.#stuck = this.#handed
     return false

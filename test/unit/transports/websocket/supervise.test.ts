@@ -238,7 +238,7 @@ test('what the app does to the socket is told: sends and their fragments, pauses
   socket.resume()
   socket.close(4001)
   socket.close(4002)
-  assert.deepEqual(supervisor.calls, ['sending true', 'sent true', 'sending false', 'sent false', 'sending true', 'sent true', 'paused true', 'paused false', 'closing 4001'])
+  assert.deepEqual(supervisor.calls, ['sending', 'sent true', 'sending', 'sent false', 'sending', 'sent true', 'paused true', 'paused false', 'closing 4001', 'closes 4001'])
   const [code] = await once(client, 'close')
   assert.equal(code, 4001)
 })
@@ -248,6 +248,8 @@ test('a close that is kept for later makes the socket closing to the app, and to
   supervisor.keepsClose = true
   socket.close()
   assert.equal(socket.readyState, socket.CLOSING)
+  supervision.bare.reopen(socket)
+  assert.equal(socket.readyState, socket.OPEN)
   supervision.bare.close(socket, 1012, 'later')
   const [code, reason] = await once(client, 'close')
   assert.deepEqual([code, String(reason)], [1012, 'later'])

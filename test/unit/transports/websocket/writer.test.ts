@@ -75,7 +75,7 @@ function make (room?: number, fragments = true): { socket: FakeSocket, writer: W
       socket.send(Buffer.from(data as string), binary, fin, done)
     }
   } as unknown as Bare
-  return { socket, writer: new Writer(socket as unknown as WebSocket, bare, fragments) }
+  return { socket, writer: new Writer(socket as unknown as WebSocket, bare, fragments, null) }
 }
 
 test('a message goes to the socket at once, as it is, when nothing waits', () => {
