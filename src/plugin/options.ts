@@ -20,7 +20,7 @@ export interface LifelineOptions {
   /** The heartbeat, or false for none. A dead peer is found within interval + timeout. */
   heartbeat?: HeartbeatOptions | false
   backpressure?: {
-    /** How long a peer with more than 64 KiB on their way to it may take to show any progress before the heartbeat gives it up, in ms. @default 30_000 */
+    /** Used instead of `timeout` while more is on its way to the peer than a line of 32 kbit/s carries in that time (at most 64 KiB), in ms. @default 30_000 */
     stallTimeout?: number
   }
   /** How long a peer has to answer our close frame before it is terminated, in ms. @default 5_000 */

@@ -22,7 +22,7 @@ test('a listener takes over from a loop that was left, with what the loop had no
     routes: (app) => app.get('/', { websocket: true }, async (socket, request) => {
       for await (const { data } of app.lifeline.of(request).messages()) {
         got.push(`loop ${String(data)}`)
-        break
+        if (got.length === 1) break
       }
       socket.on('message', (data) => { got.push(`listener ${String(data)}`) })
     })
