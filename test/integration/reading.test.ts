@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { connect as connectSocket } from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import fastifyWebsocket from '@fastify/websocket'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type WebSocket from 'ws'
 import { connect, ended, opened, start, until } from '../support/app.js'
@@ -242,4 +243,19 @@ test('what the socket holds for a listener has the binaryType that the listener 
     if (type === 'arraybuffer') assert.deepEqual(data, new Uint8Array(Buffer.from('abc')).buffer)
     else assert.deepEqual(data, type === 'fragments' ? [Buffer.from('abc')] : Buffer.from('abc'))
   }
+})
+
+test('where the end of a handler cannot be seen, a route without a reader counts as push-only after upgradeTimeout', async (t) => {
+  const { app, url } = await start(t, {
+    options: { upgradeTimeout: 200 },
+    before: (app) => app.register(fastifyWebsocket),
+    routes: (app) => app.get('/', { websocket: true }, () => {})
+  })
+  const client = await connect(t, url)
+  const dropped = once(app.lifeline, 'drop')
+  for (let i = 0; i < 100; i++) client.send(Buffer.alloc(1_000))
+  const [connection, { bytes }] = await dropped
+  assert.ok(bytes > 60 * 1024)
+  assert.equal(connection.state, 'open')
+  assert.ok(Number.isFinite(await connection.ping()))
 })
