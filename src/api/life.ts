@@ -118,13 +118,13 @@ export class Life<T extends object> implements Peer, TransportOwner {
         : `${typeof code === 'number' ? code : `a ${typeof code}`} is no close code that may be sent (RFC 6455 §7.4): ${closeCode.normal} was sent`
       this.#host.misused(this.#subject, new FST_ERR_LIFELINE_INVALID_CLOSE(wrong))
     }
-    // Who began the closing names the cause, not who joins in.
-    if (this.transport.close(sendable ? code : closeCode.normal, text)) this.#cause ??= cause
+    this.#cause ??= cause
+    this.transport.close(sendable ? code : closeCode.normal, text)
   }
 
   terminate (cause: Cause): void {
     if (this.info !== null) return
-    if (this.transport.open) this.#cause ??= cause
+    this.#cause ??= cause
     this.transport.terminate()
   }
 
@@ -192,7 +192,8 @@ export class Life<T extends object> implements Peer, TransportOwner {
   peek (on: boolean): void { this.transport.peek(on) }
 
   lost (): void {
-    this.terminate('heartbeat')
+    // A peer that only half-closed was not silent: it left without the handshake.
+    this.terminate(this.transport.open ? 'heartbeat' : 'reset')
   }
 }
 

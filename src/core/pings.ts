@@ -9,8 +9,8 @@ import { randomBytes } from 'node:crypto'
 // Sets our pings apart from the app's own, and from what a peer makes up.
 const nonce = randomBytes(4).readUInt32BE()
 
-/** A peer that answers nothing must not make the list grow. */
-const OPEN_MAX = 32
+/** A peer that answers nothing must not make the list grow. At one for every 64 KiB, this covers 8 MiB on their way. */
+const OPEN_MAX = 128
 
 interface OpenPing {
   readonly number: number
@@ -28,9 +28,6 @@ export class Pings {
   readonly #open: OpenPing[] = []
   #number = 0
   #asked: { number: number, promise: Promise<number>, resolve: (roundTrip: number) => void } | null = null
-
-  /** How many are open. */
-  get waiting (): number { return this.#open.length }
 
   /** Opens a ping and gives its payload. */
   open (now: number, written: number): Buffer {

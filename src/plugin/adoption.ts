@@ -44,10 +44,8 @@ export interface Adoption {
 }
 
 /** An onRequest hook: notes which Fastify request belongs to a raw one that asks for an upgrade. */
-export function note (upgrades: Upgrades, request: FastifyRequest, reply: FastifyReply): void {
-  if (request.raw.headers.upgrade === undefined) return
-  ;(request.raw as Raw)[kFastify] = { request, reply }
-  upgrades.routed(request.raw, reply.raw)
+export function note (request: FastifyRequest, reply: FastifyReply): void {
+  if (request.raw.headers.upgrade !== undefined) (request.raw as Raw)[kFastify] = { request, reply }
 }
 
 export function adopt (adoption: Adoption, socket: WebSocket, raw: IncomingMessage): void {

@@ -47,14 +47,12 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
   if (servers.has(fastify.server)) throw new FST_ERR_LIFELINE_ALREADY_REGISTERED()
   servers.add(fastify.server)
 
-  const foreign = fastify.hasDecorator('websocketServer')
-  const closeTimeout = closeTimeoutOf(foreign ? fastify.websocketServer.options : settings.websocket.options, settings, options)
   const tally = new Tally()
   const log = new Log(fastify.log)
   const registry = new Registry<Connection>()
   const wheel = new Wheel(SLOT_MAX, undefined, STALL_MAX)
   refine(wheel, settings.heartbeat)
-  const heartbeat = new Heartbeat(wheel, { stallTimeout: settings.backpressure.stallTimeout, closeTimeout }, tally.heartbeat)
+  const heartbeat = new Heartbeat(wheel, { stallTimeout: settings.backpressure.stallTimeout, closeTimeout: settings.closeTimeout }, tally.heartbeat)
   const lifeline = new Lifeline({
     registry,
     wheel,
@@ -65,9 +63,9 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
     get bound () { return settings.heartbeat === null ? Infinity : settings.heartbeat.interval + settings.heartbeat.timeout + wheel.slot }
   })
   const upgradeServer: EventEmitter = settings.websocket.options?.server ?? fastify.server
-  const upgrades = new Upgrades(upgradeServer, wheel, { decide: settings.upgradeTimeout, end: closeTimeout }, tally)
+  const upgrades = new Upgrades(upgradeServer, wheel, settings.upgradeTimeout, tally)
   const routes = new Routes(settings)
-  const shutdown = new Shutdown({ ...settings.drain, closeTimeout }, () => Array.from(registry.values(), lifeOf))
+  const shutdown = new Shutdown({ ...settings.drain, closeTimeout: settings.closeTimeout }, () => Array.from(registry.values(), lifeOf))
 
   fastify.decorate('lifeline', lifeline)
   fastify.decorate('exists', (fd) => lifeline.exists(fd))
@@ -79,9 +77,10 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
   fastify.decorateRequest(kConnection, null)
 
   fastify.addHook('onRoute', (route) => { refine(wheel, routes.read(route)) })
-  fastify.addHook('onRequest', (request, reply, done) => { note(upgrades, request, reply); done() })
+  fastify.addHook('onRequest', (request, reply, done) => { note(request, reply); done() })
   fastify.addHook('onResponse', (request, _reply, done) => { upgrades.answered(request.raw); done() })
 
+  const foreign = fastify.hasDecorator('websocketServer')
   const drain = async (): Promise<void> => {
     upgrades.close()
     if (!foreign) fastify.websocketServer.close()
@@ -95,7 +94,7 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
     fastify.addHook('preClose', drain)
   } else {
     fastify.addHook('onRoute', watchHandler)
-    await fastify.register(fastifyWebsocket, websocketOptions(settings, closeTimeout, log, drain))
+    await fastify.register(fastifyWebsocket, websocketOptions(settings, log, drain))
     // Its own preClose, which ours replaces, would take this listener off.
     theirs = upgradeServer.listeners('upgrade').filter((listener) => !before.includes(listener))
   }
@@ -103,7 +102,7 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
   const server = fastify.websocketServer
   const supervision = superviseClass(server.options.WebSocket as unknown as typeof WebSocket)
   Object.assign(server.options, { WebSocket: supervision.WebSocket })
-  if (foreign) bound(server.options, settings, options, closeTimeout)
+  if (foreign) bound(server.options, settings, options)
   const adoption = { lifeline, upgrades, supervision, wheel, cadenceOf: routes.cadenceOf, log, errorHandler: settings.websocket.errorHandler, foreign, patience: settings.upgradeTimeout }
   const onConnection = (socket: WebSocket, request: IncomingMessage): void => { adopt(adoption, socket, request) }
   server.prependListener('connection', onConnection)
@@ -127,10 +126,10 @@ function refine (wheel: Wheel, cadence: Cadence | null): void {
 }
 
 /** @fastify/websocket as we register it: with our limits, and the app's own handlers called from ours. */
-function websocketOptions (settings: Settings, closeTimeout: number, log: Log, drain: () => Promise<void>): WebsocketPluginOptions {
+function websocketOptions (settings: Settings, log: Log, drain: () => Promise<void>): WebsocketPluginOptions {
   const { options, preClose } = settings.websocket
   return {
-    options: { maxPayload: settings.limits.payload, ...options, closeTimeout } as NonNullable<WebsocketPluginOptions['options']>,
+    options: { maxPayload: settings.limits.payload, closeTimeout: settings.closeTimeout, ...options } as NonNullable<WebsocketPluginOptions['options']>,
     errorHandler (error, socket, request) {
       const connection = request[kConnection]
       if (connection == null) {
@@ -140,7 +139,7 @@ function websocketOptions (settings: Settings, closeTimeout: number, log: Log, d
       }
       const life = lifeOf(connection)
       // What the peer did to the wire: ws closes with the right code, and the app may want to know.
-      if (life.transport.fault !== null && error === life.transport.fault) life.about.onError?.(error)
+      if (error === life.transport.fault) life.about.onError?.(error)
       else life.failed(error)
     },
     async preClose (this: FastifyInstance) {
@@ -150,17 +149,10 @@ function websocketOptions (settings: Settings, closeTimeout: number, log: Log, d
   }
 }
 
-/** The closeTimeout in force: the app's own choice among ws's options, where it made one, else ours. */
-function closeTimeoutOf (serverOptions: ServerOptions | undefined, settings: Settings, given: LifelineOptions): number {
-  const chosen = serverOptions?.closeTimeout
-  if (chosen === undefined || chosen === WS_DEFAULTS.closeTimeout || given.closeTimeout !== undefined) return settings.closeTimeout
-  return chosen
-}
-
 /** Our limits on a server that the app made, where the app has not set its own. */
-function bound (serverOptions: ServerOptions, settings: Settings, given: LifelineOptions, closeTimeout: number): void {
-  serverOptions.closeTimeout = closeTimeout
+function bound (serverOptions: ServerOptions, settings: Settings, given: LifelineOptions): void {
   if (given.limits?.payload !== undefined || serverOptions.maxPayload === WS_DEFAULTS.maxPayload) serverOptions.maxPayload = settings.limits.payload
+  if (given.closeTimeout !== undefined || serverOptions.closeTimeout === WS_DEFAULTS.closeTimeout) serverOptions.closeTimeout = settings.closeTimeout
 }
 
 async function callHook (fastify: FastifyInstance, hook: WebsocketPluginOptions['preClose']): Promise<void> {

@@ -1,7 +1,7 @@
 /**
  * The upgrades that are under way: no socket of a refused, undecided or abandoned one stays behind.
  * @fastify/websocket writes the answer of a refused upgrade to a socket that nobody then ends.
- * Invariant: a socket is in the ledger from its `upgrade` event until it is adopted, hijacked or destroyed.
+ * Invariant: a socket is in the ledger from its `upgrade` event until it is adopted or destroyed.
  */
 import type { IncomingMessage } from 'node:http'
 import type { EventEmitter } from 'node:events'
@@ -18,9 +18,7 @@ interface Upgrade {
   readonly written: number
   /** What had been written at the last look. */
   seen: number
-  deadline: number
-  /** Set when Fastify has routed it: then it tells when the answer is whole. */
-  response: { readonly headersSent: boolean } | null
+  readonly deadline: number
 }
 
 const UNAVAILABLE = 'HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
@@ -28,20 +26,18 @@ const UNAVAILABLE = 'HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nCo
 export class Upgrades extends Entry {
   readonly #server: EventEmitter
   readonly #wheel: Wheel
-  readonly #timeouts: { readonly decide: number, readonly end: number }
+  readonly #timeout: number
   readonly #tally: Tally
   readonly #underway = new Map<IncomingMessage, Upgrade>()
-  /** Refused, and not gone yet; with the turn in which they are destroyed. */
-  readonly #ending = new Map<Socket, number>()
   #closing = false
   #sweeping: NodeJS.Immediate | null = null
 
-  /** @param timeouts how long an upgrade may stay undecided, and how long a refused client may take to read why, in ms */
-  constructor (server: EventEmitter, wheel: Wheel, timeouts: { decide: number, end: number }, tally: Tally) {
+  /** @param timeout how long an upgrade may stay undecided, in ms */
+  constructor (server: EventEmitter, wheel: Wheel, timeout: number, tally: Tally) {
     super()
     this.#server = server
     this.#wheel = wheel
-    this.#timeouts = timeouts
+    this.#timeout = timeout
     this.#tally = tally
     server.prependListener('upgrade', this.#onUpgrade)
   }
@@ -53,12 +49,6 @@ export class Upgrades extends Entry {
     const upgrade = this.#underway.get(request)
     this.#underway.delete(request)
     return upgrade?.socket
-  }
-
-  /** Fastify has routed this request, and will answer by this response, or leave it to a handler. */
-  routed (request: IncomingMessage, response: { readonly headersSent: boolean }): void {
-    const upgrade = this.#underway.get(request)
-    if (upgrade !== undefined) upgrade.response = response
   }
 
   /** Fastify has sent the whole answer to this request. */
@@ -78,14 +68,12 @@ export class Upgrades extends Entry {
     this.#server.removeListener('upgrade', this.#onUpgrade)
     if (this.#sweeping !== null) clearImmediate(this.#sweeping)
     this.#refuseAll()
-    for (const socket of this.#ending.keys()) socket.destroy()
-    this.#ending.clear()
     this.#wheel.cancel(this)
   }
 
   readonly #onUpgrade = (request: IncomingMessage, socket: Socket): void => {
     const written = socket.bytesWritten ?? 0
-    this.#underway.set(request, { socket, written, seen: written, deadline: this.#in(this.#timeouts.decide), response: null })
+    this.#underway.set(request, { socket, written, seen: written, deadline: this.#wheel.turn + this.#wheel.turns(this.#timeout) })
     if (this.next === null) this.#wheel.wait(this, 1)
     // Fastify answers by itself while it closes; if nobody has by the end of this turn, we do.
     if (this.#closing) this.#sweeping ??= setImmediate(() => { this.#sweeping = null; this.#refuseAll() })
@@ -100,36 +88,15 @@ export class Upgrades extends Entry {
         this.#tally.upgrades.refused++
         this.#underway.delete(request)
       } else if (written > upgrade.written) {
-        this.#see(request, upgrade, written)
+        // An answer was begun: it is whole when it has not grown since the last look.
+        if (written === upgrade.seen) this.#end(request, upgrade)
       } else if (this.#wheel.turn >= upgrade.deadline) {
         this.#tally.upgrades.timedOut++
         this.#refuse(request, upgrade)
       }
       upgrade.seen = written
     }
-    for (const [socket, deadline] of this.#ending) {
-      if (this.#wheel.turn >= deadline) socket.destroy()
-      if (socket.destroyed) this.#ending.delete(socket)
-    }
-    if (this.#underway.size + this.#ending.size > 0) this.#wheel.wait(this, 1)
-  }
-
-  /** Looks at an answer that was begun. */
-  #see (request: IncomingMessage, upgrade: Upgrade, written: number): void {
-    if (upgrade.response?.headersSent === false) {
-      // Hijacked: whoever wrote past the response has the socket now, unless it has ended it.
-      if (upgrade.socket.writableEnded) this.#end(request, upgrade)
-      else this.#underway.delete(request)
-    } else if (written !== upgrade.seen) {
-      upgrade.deadline = this.#in(this.#timeouts.decide)
-    } else if (upgrade.response === null || this.#wheel.turn >= upgrade.deadline) {
-      // What passes no hook is written at once, and whole when it does not grow.
-      this.#end(request, upgrade)
-    }
-  }
-
-  #in (ms: number): number {
-    return this.#wheel.turn + this.#wheel.turns(ms)
+    if (this.#underway.size > 0) this.#wheel.wait(this, 1)
   }
 
   #refuseAll (): void {
@@ -145,8 +112,6 @@ export class Upgrades extends Entry {
   #end (request: IncomingMessage, { socket }: Upgrade): void {
     this.#tally.upgrades.refused++
     this.#underway.delete(request)
-    this.#ending.set(socket, this.#in(this.#timeouts.end))
-    if (this.next === null) this.#wheel.wait(this, 1)
     if (socket.destroySoon !== undefined) socket.destroySoon()
     else socket.end(() => { socket.destroy() })
   }

@@ -67,8 +67,8 @@ export interface Transport {
   peek (on: boolean): void
   /** The route handler has returned, and all that it awaited with it. */
   settled (): void
-  /** Starts the closing handshake; false if one is under way already. The code is one that may be sent. */
-  close (code: number, reason: string): boolean
+  /** Starts the closing handshake. The code is one that may be sent. */
+  close (code: number, reason: string): void
   /** Ends it at once, without a word. */
   terminate (): void
 }

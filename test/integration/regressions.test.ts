@@ -3,7 +3,6 @@
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { connect as connectSocket } from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fastifyWebsocket from '@fastify/websocket'
@@ -153,7 +152,7 @@ test('a close code that ws refuses has changed nothing', async (t) => {
 
 test('a reader that leaves a full inbox behind does not leave the peer waiting for ever', async () => {
   let held = false
-  const inbox = new Inbox({ hold (on) { held = on }, expected: () => false, left () {}, dropped () {} })
+  const inbox = new Inbox({ hold (on) { held = on }, wanted: () => false, left () {}, dropped () {} })
   inbox.settled()
   const messages = inbox.messages()
   for (let i = 0; i < 10; i++) inbox.add({ data: Buffer.alloc(30_000), binary: true })
@@ -209,88 +208,4 @@ test('messages that can never be sent, in a loop, are one line in the log', asyn
   const [connection] = app.lifeline
   for (let i = 0; i < 1_000; i++) app.safePush(connection!.fd, undefined)
   assert.equal(errors().length, 1)
-})
-
-test('a handler that throws null is a failure like any other', async (t) => {
-  const { url, errors } = await start(t, {
-    // eslint-disable-next-line no-throw-literal
-    routes: (app) => app.get('/', { websocket: true }, () => { throw null })
-  })
-  const client = await connect(t, url)
-  const [code] = await once(client, 'close')
-  assert.equal(code, 1011)
-  assert.equal(errors().length, 1)
-})
-
-test('who began the closing names the cause, not who joins in', async (t) => {
-  const { app, url, closed } = await start(t, {
-    routes: (app) => app.get('/', { websocket: true }, (socket, request) => {
-      const connection = app.lifeline.of(request)
-      socket.on('message', () => { socket.close(4000) })
-      socket.on('close', () => { connection.close(4999) })
-    })
-  })
-  let end = ended(app)
-  ;(await connect(t, url)).close(4001)
-  await end
-  end = ended(app)
-  const client = await connect(t, url)
-  client.send('close me')
-  await end
-  assert.deepEqual(closed.map(({ cause, code }) => [cause, code]), [['client', 4001], ['server', 4000]])
-})
-
-test('messages that are held because the app has paused are not taken for unread', async (t) => {
-  const got: string[] = []
-  const { app, url } = await start(t, {
-    routes: (app) => app.get('/', { websocket: true }, (socket) => {
-      socket.once('message', (data) => {
-        got.push(String(data))
-        socket.pause()
-        setTimeout(() => {
-          socket.on('message', (data) => { got.push(String(data)) })
-          socket.resume()
-        }, 100)
-      })
-    })
-  })
-  const client = await connect(t, url)
-  for (let i = 0; i < 4_000; i++) client.send(String(i))
-  await until('all have come', () => got.length === 4_000)
-  assert.deepEqual(got, Array.from({ length: 4_000 }, (_, i) => String(i)))
-  assert.equal(app.lifeline.stats().dropped, 0)
-})
-
-test('a refused client that reads nothing is let go of, and does not hold up fastify.close()', async (t) => {
-  const { app, port } = await start(t, {
-    options: { closeTimeout: 200, upgradeTimeout: 200, drain: { timeout: 100 } },
-    routes: (app) => { app.setNotFoundHandler(async () => 'x'.repeat(20_000_000)) }
-  })
-  const socket = connectSocket({ port, host: '127.0.0.1' })
-  socket.on('error', () => {})
-  socket.pause()
-  socket.write('GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
-  await until('the upgrade is under way', () => app.lifeline.heartbeat.running)
-  await app.close()
-  socket.destroy()
-})
-
-test('an upgrade that a hook has hijacked is whose it is', async (t) => {
-  const { port } = await start(t, {
-    options: { upgradeTimeout: 100 },
-    routes: (app) => {
-      app.addHook('onRequest', async (request, reply) => {
-        reply.hijack()
-        request.raw.socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\nmine')
-        setTimeout(() => { request.raw.socket.end('still mine') }, 700)
-      })
-      app.get('/', async () => 'never')
-    }
-  })
-  const socket = connectSocket({ port, host: '127.0.0.1' })
-  let heard = ''
-  socket.setEncoding('latin1').on('data', (chunk) => { heard += chunk })
-  socket.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: mine\r\n\r\n')
-  await once(socket, 'close')
-  assert.match(heard, /mine.*still mine$/s)
 })

@@ -25,8 +25,8 @@ export interface RawMessage {
 export interface Gate {
   /** Stop, or go on, reading from the peer. */
   hold (on: boolean): void
-  /** Whether somebody beside our own reader is to get messages: a listener of the socket, or whoever has it resumed. */
-  expected (): boolean
+  /** Whether somebody beside our own reader waits for messages: a listener of the socket. */
+  wanted (): boolean
   /** The reader has left. */
   left (): void
   /** So many messages, of so many bytes together, were let go. */
@@ -109,7 +109,6 @@ export class Inbox {
     if (this.#reader !== null) throw new FST_ERR_LIFELINE_ALREADY_READING()
     const reader: { wake: (() => void) | null } = { wake: null }
     this.#reader = reader
-    this.#pushOnly = false
     const stop = (): void => {
       if (this.#reader !== reader) return
       this.#reader = null
@@ -140,7 +139,7 @@ export class Inbox {
     }
   }
 
-  get #unwanted (): boolean { return this.#reader === null && !this.#gate.expected() }
+  get #unwanted (): boolean { return this.#reader === null && !this.#gate.wanted() }
 
   #bound (): void {
     if (!this.#awaited && this.#bytes > HELD_MAX && this.#unwanted) {

@@ -113,11 +113,6 @@ export class Reading implements Gate {
     this.#apply()
   }
 
-  /** Whoever paused the socket will resume it for somebody. */
-  expected (): boolean {
-    return this.#paused || this.wanted()
-  }
-
   /** Whether a listener waits for messages. */
   wanted (): boolean {
     return this.#socket.listenerCount('message') > 0

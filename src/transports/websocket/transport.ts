@@ -13,9 +13,6 @@ import { Reading } from './reading.js'
 import type { Bare, Supervision, Supervisor } from './supervise.js'
 import { Writer } from './writer.js'
 
-/** Pings that may be open when a mark is due: a ws client that has more than 60 to answer ends itself. */
-const MARKS_MAX = 16
-
 /** What a socket reads and writes. A real one counts its bytes. */
 type Stream = Duplex & { bytesRead?: number, bytesWritten?: number }
 
@@ -49,7 +46,7 @@ export class WebSocketTransport implements Transport, Supervisor {
     this.#bare = supervision.bare
     this.#defers = defers
     // Under an extension each fragment would be compressed by itself.
-    this.#writer = new Writer(socket, supervision.bare, socket.extensions === '', marks ? () => { this.#mark() } : null)
+    this.#writer = new Writer(socket, supervision.bare, socket.extensions === '', marks ? () => { this.beat() } : null)
     this.#reading = new Reading(socket, supervision.bare, (messages, bytes) => { this.#owner?.dropped(messages, bytes) })
     this.#pings.confirmed = this.#written
   }
@@ -107,14 +104,13 @@ export class WebSocketTransport implements Transport, Supervisor {
 
   settled (): void { this.#reading.settled() }
 
-  close (code: number, reason: string): boolean {
+  close (code: number, reason: string): void {
     this.#undefer()
-    if (!this.open) return false
+    if (!this.open) return
     this.#said = { code, reason }
     this.#writer.flush()
     this.#bare.close(this.#socket, code, reason)
     this.#reading.closing()
-    return true
   }
 
   terminate (): void {
@@ -185,10 +181,6 @@ export class WebSocketTransport implements Transport, Supervisor {
     this.#pings.end()
     const cause = this.#cause ?? (code === closeCode.abnormal ? 'reset' : 'client')
     this.#owner?.ended({ ...(this.#said ?? { code, reason: reason.toString() }), cause })
-  }
-
-  #mark (): void {
-    if (this.#pings.waiting < MARKS_MAX) this.beat()
   }
 
   get #written (): number { return this.#stream.bytesWritten ?? 0 }

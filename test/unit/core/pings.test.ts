@@ -57,8 +57,8 @@ test('the round trip is smoothed by an eighth', () => {
 test('a peer that answers nothing does not make the list of open pings grow', () => {
   const pings = new Pings()
   const payloads = Array.from({ length: 200 }, (_, i) => pings.open(i, i))
-  assert.deepEqual(payloads.slice(0, 168).map((payload) => pings.answer(payload, 1000)), Array(168).fill(false))
-  assert.deepEqual(payloads.slice(168).map((payload) => pings.answer(payload, 1000)), Array(32).fill(true))
+  assert.deepEqual(payloads.slice(0, 72).map((payload) => pings.answer(payload, 1000)), Array(72).fill(false))
+  assert.deepEqual(payloads.slice(72).map((payload) => pings.answer(payload, 1000)), Array(128).fill(true))
 })
 
 test('callers share the ping that is open, and get its round trip', async () => {

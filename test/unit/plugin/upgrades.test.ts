@@ -24,9 +24,7 @@ class FakeSocket {
     this.bytesWritten += text.length
   }
 
-  destroySoon (): void { this.destroy() }
-
-  destroy (): void {
+  destroySoon (): void {
     this.destroyed = true
     this.writable = false
   }
@@ -37,7 +35,7 @@ function setUp (t: TestContext): { clock: Clock, wheel: Wheel, server: EventEmit
   const wheel = new Wheel(SLOT, clock.now)
   const server = new EventEmitter()
   const tally = new Tally()
-  const upgrades = new Upgrades(server, wheel, { decide: TIMEOUT, end: TIMEOUT }, tally)
+  const upgrades = new Upgrades(server, wheel, TIMEOUT, tally)
   t.after(() => { upgrades.stop(); wheel.stop() })
   const come = (socket = new FakeSocket()): { request: IncomingMessage, socket: FakeSocket } => {
     const request = {} as IncomingMessage
@@ -150,7 +148,7 @@ test('it hears of an upgrade before any other listener', (t) => {
   const server = new EventEmitter()
   server.on('upgrade', () => { sizes.push(upgrades.size) })
   const sizes: number[] = []
-  const upgrades = new Upgrades(server, new Wheel(SLOT, clock.now), { decide: TIMEOUT, end: TIMEOUT }, new Tally())
+  const upgrades = new Upgrades(server, new Wheel(SLOT, clock.now), TIMEOUT, new Tally())
   server.emit('upgrade', {}, new FakeSocket())
   assert.deepEqual(sizes, [1])
   upgrades.stop()

@@ -18,7 +18,7 @@ class FakeGate {
     this.holds++
   }
 
-  expected (): boolean { return this.listening }
+  wanted (): boolean { return this.listening }
   left (): void { this.lefts++ }
   dropped (messages: number, bytes: number): void { this.drops.push([messages, bytes]) }
 }
