@@ -106,6 +106,8 @@ export async function launch (t: TestContext, path: string, setup: object, prefi
     if (error === undefined) call?.resolve(value)
     else call?.reject(new Error(error))
   })
+  // A call that is sent when the process is already gone is rejected by its exit.
+  child.on('error', () => {})
   child.on('exit', (code) => {
     for (const { reject } of waiting.values()) reject(new Error(`the process of ${path} ended, with ${code}`))
   })
