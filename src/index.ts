@@ -16,6 +16,7 @@ export { plugin as fastifyLifeline, plugin as 'module.exports' }
 
 export { Connection } from './api/connection.js'
 export type { ConnectionData, ConnectionInfo } from './api/connection.js'
+export type { ConnectionWritableOptions } from './api/writable.js'
 export type { Drop, LifelineEvents } from './api/events.js'
 export type { CloseInfo } from './api/life.js'
 export { Lifeline } from './api/lifeline.js'

@@ -2,13 +2,17 @@
  * The connection as the app holds it. Thin: it checks what the app passes, makes the costly
  * things on first use, and leaves the rest to its life.
  */
+import type { Writable } from 'node:stream'
 import { closeCode } from '../core/causes.js'
 import { FST_ERR_LIFELINE_ARGUMENT } from '../core/errors.js'
+import { groupName } from '../core/groups.js'
 import { isBinary, toPayload } from '../core/payload.js'
 import type { Payload, PushOptions, PushResult } from '../core/payload.js'
 import type { Message, Transport } from '../transports/transport.js'
 import { Life } from './life.js'
 import type { About, CloseInfo, LifeHost } from './life.js'
+import { ConnectionWritable } from './writable.js'
+import type { ConnectionWritableOptions } from './writable.js'
 
 /** What the app keeps on its connections: extend it by declaration merging. */
 export interface ConnectionData {}
@@ -22,9 +26,11 @@ export interface ConnectionInfo {
   remoteAddress: string
   /** Wall clock, ms since the epoch. */
   openedAt: number
+  /** Wall clock, ms since the epoch. */
   lastSeenAt: number
   /** ms, smoothed; NaN before the first answered ping. */
   roundTrip: number
+  /** Bytes that wait here. */
   bufferedBytes: number
 }
 
@@ -73,6 +79,9 @@ export class Connection {
   /** Bytes that wait to be handed to the operating system. */
   get bufferedBytes (): number { return this.#life.transport.bufferedBytes }
 
+  /** The groups that it has joined; live. It leaves them all when it is over. */
+  get groups (): ReadonlySet<string> { return this.#life.groups }
+
   /** The app's own bag. */
   get data (): ConnectionData { return this.#data ??= {} as ConnectionData }
 
@@ -115,6 +124,34 @@ export class Connection {
     return this.#life.send(payload, binary)
   }
 
+  /** Resolves, and never rejects, when no more than `backpressure.low` waits: then the next push is taken. Also when it is over. */
+  drained (): Promise<void> {
+    return new Promise((resolve) => { this.#life.whenDrained(resolve) })
+  }
+
+  /**
+   * A stream of messages to the peer, at the peer's speed: each chunk is one message. Its end leaves the
+   * connection open; it is destroyed when the connection is over.
+   */
+  writable (options: ConnectionWritableOptions = {}): Writable {
+    return new ConnectionWritable(this, options)
+  }
+
+  /**
+   * Makes it a member of a group, here at once; the promise is fulfilled when the whole cluster knows.
+   * @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name
+   */
+  join (group: string): Promise<void> {
+    this.#life.join(groupName(group))
+    return Promise.resolve()
+  }
+
+  /** @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name */
+  leave (group: string): Promise<void> {
+    this.#life.leave(groupName(group))
+    return Promise.resolve()
+  }
+
   /** Pings the peer: the round trip in ms, or Infinity if the connection ends first. Never rejects. */
   ping (): Promise<number> {
     return this.#life.transport.ping()
@@ -144,15 +181,17 @@ export class Connection {
     if (this.state === 'open') this.#life.transport.pause()
   }
 
+  /** Reads on. */
   resumeReading (): void {
     if (this.state === 'open') this.#life.transport.resume()
   }
 
-  /** While on, the heartbeat never takes this connection for dead. It is still pinged. */
+  /** While on (the default of the call), the heartbeat never takes this connection for dead. It is still pinged. */
   protect (on: boolean = true): void {
     this.#life.protected = on
   }
 
+  /** What it is now, as plain data. */
   info (): ConnectionInfo {
     const { fd, id, transport, state, remoteAddress, openedAt, lastSeenAt, roundTrip, bufferedBytes } = this
     return { fd, id, transport, state, remoteAddress, openedAt, lastSeenAt, roundTrip, bufferedBytes }
@@ -160,7 +199,7 @@ export class Connection {
 
   /**
    * Closes it: what was pushed before is sent first, then the close frame. A peer that does not answer
-   * is terminated after `closeTimeout`. A code or reason that RFC 6455 forbids is replaced, and reported.
+   * is terminated after `closeTimeout`. By default the code is 1000, without a reason. A code or reason that RFC 6455 forbids is replaced, and reported.
    */
   close (code: number = closeCode.normal, reason: string = ''): void {
     this.#life.close(code, reason, 'server')

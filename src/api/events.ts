@@ -6,8 +6,12 @@ import type { Connection } from './connection.js'
 import type { CloseInfo } from './life.js'
 
 export interface Drop {
-  /** `unread`: they came for a route without a reader. */
-  reason: 'unread'
+  /**
+   * `unread`: they came for a route without a reader, or were not taken before this side closed.
+   * `full`: they were pushed while more than `backpressure.limit` waited.
+   */
+  reason: 'unread' | 'full'
+  /** How many, and their bytes together, without headers. */
   messages: number
   bytes: number
 }
@@ -17,7 +21,11 @@ export interface LifelineEvents {
   open: [connection: Connection]
   /** It is over. */
   close: [connection: Connection, info: CloseInfo]
-  /** Messages of the peer were let go. */
+  /** A push did not fit (once, until `drain`). */
+  full: [connection: Connection]
+  /** No more than `backpressure.low` waits for it again. */
+  drain: [connection: Connection]
+  /** Messages of the peer, or for it, were let go. */
   drop: [connection: Connection | undefined, drop: Drop]
   /** The app's code failed: the connection was closed with 1011; or a call had to be refused. Without listeners it does not throw. */
   error: [connection: Connection | undefined, error: unknown]

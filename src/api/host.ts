@@ -2,6 +2,9 @@
  * What follows when something happens to a connection: it is counted, logged and told, in that order.
  */
 import type { Log } from '../observe/log.js'
+import type { Budget, Limits } from '../core/backpressure.js'
+import { Cuts } from '../core/cuts.js'
+import type { Groups } from '../core/groups.js'
 import type { Heartbeat } from '../core/heartbeat.js'
 import type { PushResult } from '../core/payload.js'
 import type { Registry } from '../core/registry.js'
@@ -10,6 +13,17 @@ import type { Connection } from './connection.js'
 import type { LifelineEvents } from './events.js'
 import type { About, CloseInfo, LifeHost } from './life.js'
 
+/** What is shared by all connections of one server. */
+export interface HostParts {
+  readonly registry: Registry<Connection>
+  readonly heartbeat: Heartbeat
+  readonly groups: Groups<Connection>
+  readonly budget: Budget
+  readonly limits: Limits
+  readonly tally: Tally
+  readonly log: Log
+}
+
 export interface Tell {
   <K extends keyof LifelineEvents> (event: K, ...args: LifelineEvents[K]): void
 }
@@ -17,13 +31,20 @@ export interface Tell {
 export class Host implements LifeHost<Connection> {
   readonly registry: Registry<Connection>
   readonly heartbeat: Heartbeat
+  readonly groups: Groups<Connection>
+  readonly budget: Budget
+  readonly limits: Limits
   readonly #tally: Tally
   readonly #log: Log
   readonly #tell: Tell
+  readonly #cuts = new Cuts()
 
-  constructor (registry: Registry<Connection>, heartbeat: Heartbeat, tally: Tally, log: Log, tell: Tell) {
+  constructor ({ registry, heartbeat, groups, budget, limits, tally, log }: HostParts, tell: Tell) {
     this.registry = registry
     this.heartbeat = heartbeat
+    this.groups = groups
+    this.budget = budget
+    this.limits = limits
     this.#tally = tally
     this.#log = log
     this.#tell = tell
@@ -55,13 +76,26 @@ export class Host implements LifeHost<Connection> {
     this.#tally.pushes[result]++
   }
 
-  dropped (connection: Connection, messages: number, bytes: number): void {
-    this.#tally.dropped += messages
-    this.#tell('drop', connection, { reason: 'unread', messages, bytes })
+  dropped (connection: Connection, reason: 'unread' | 'full', messages: number, bytes: number): void {
+    this.#tally.dropped[reason] += messages
+    this.#tell('drop', connection, { reason, messages, bytes })
   }
 
-  closed (connection: Connection, about: About, info: CloseInfo): void {
+  ignored (): void {
+    this.#tally.dropped.unread++
+  }
+
+  full (connection: Connection): void {
+    this.#tell('full', connection)
+  }
+
+  drained (connection: Connection): void {
+    this.#tell('drain', connection)
+  }
+
+  closed (connection: Connection, about: About, info: CloseInfo, idle: number): void {
     this.#tally.closed[info.cause]++
+    if (info.cause === 'reset' && this.#cuts.note(idle)) this.#log.cut(idle, about.cadence?.interval)
     this.#log.closed(about, info)
     this.#tell('close', connection, info)
   }

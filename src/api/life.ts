@@ -7,7 +7,10 @@
 import { clampReason, closeCode, isSendable } from '../core/causes.js'
 import type { Cause } from '../core/causes.js'
 import { FST_ERR_LIFELINE_INVALID_CLOSE } from '../core/errors.js'
+import type { Budget, Consumer, Limits } from '../core/backpressure.js'
+import type { Groups } from '../core/groups.js'
 import type { Cadence, Heartbeat, Peer, Pulse } from '../core/heartbeat.js'
+import { sizeOf } from '../core/payload.js'
 import type { Payload, PushResult } from '../core/payload.js'
 import type { Registry } from '../core/registry.js'
 import type { Transport, TransportEnd, TransportOwner } from '../transports/transport.js'
@@ -41,17 +44,27 @@ export interface About {
 export interface LifeHost<T extends object> {
   readonly registry: Registry<T>
   readonly heartbeat: Heartbeat
+  readonly groups: Groups<T>
+  readonly budget: Budget
+  readonly limits: Limits
   opened (subject: T, about: About): void
   /** The app's code failed; `first`: for the first time on this connection. */
   failed (subject: T, about: About, error: unknown, first: boolean): void
   /** The app made a call that had to be mended or refused. */
   misused (subject: T, error: Error): void
   pushed (result: PushResult): void
-  dropped (subject: T, messages: number, bytes: number): void
-  closed (subject: T, about: About, info: CloseInfo): void
+  /** Messages of the peer (`unread`), or for it (`full`), were let go. */
+  dropped (subject: T, reason: 'unread' | 'full', messages: number, bytes: number): void
+  /** One more message of a peer was let go, without a word. */
+  ignored (): void
+  /** A first message did not fit; and enough has gone for it to fit again. */
+  full (subject: T): void
+  drained (subject: T): void
+  /** @param idle how long nothing had passed, in ms; NaN if unknown */
+  closed (subject: T, about: About, info: CloseInfo, idle: number): void
 }
 
-export class Life<T extends object> implements Peer, TransportOwner {
+export class Life<T extends object> implements Peer, TransportOwner, Consumer {
   readonly about: About
   readonly transport: Transport
   readonly openedAt = Date.now()
@@ -65,6 +78,9 @@ export class Life<T extends object> implements Peer, TransportOwner {
   #id: string | undefined
   #cause: Cause | null = null
   #failed = false
+  #full = false
+  #shed = false
+  #whenDrained: Array<() => void> | null = null
   #whenOver: Array<() => void> | null = null
 
   constructor (host: LifeHost<T>, transport: Transport, about: About, subject: T) {
@@ -97,14 +113,55 @@ export class Life<T extends object> implements Peer, TransportOwner {
     return Math.round(Date.now() - (performance.now() - this.#pulse.seenAt))
   }
 
-  /** Sends a message; 'gone' if there is nobody. */
-  send (payload: Payload, binary: boolean): 'sent' | 'buffered' | 'gone' {
-    if (!this.transport.open) return 'gone'
-    return this.transport.send(payload, binary) ? 'sent' : 'buffered'
+  get bufferedBytes (): number { return this.transport.bufferedBytes }
+
+  /** Sends a message; 'gone' if there is nobody, 'full' if too much waits. */
+  send (payload: Payload, binary: boolean): 'sent' | 'buffered' | 'full' | 'gone' {
+    const { transport } = this
+    if (!transport.open) return 'gone'
+    const { limit, low } = this.#host.limits
+    const waiting = transport.bufferedBytes
+    // While no more than `low` waits any message is taken: who awaits `drained` does not do so in vain.
+    if (waiting > low && waiting + sizeOf(payload) > limit) return this.#refuse(payload)
+    if (transport.send(payload, binary)) return 'sent'
+    this.#host.budget.update(this)
+    return this.#shed ? 'full' : 'buffered'
+  }
+
+  #refuse (payload: Payload): 'full' {
+    if (!this.#full) {
+      this.#full = true
+      this.#host.full(this.#subject)
+    }
+    this.#host.dropped(this.#subject, 'full', 1, sizeOf(payload))
+    if (this.#host.limits.policy === 'close') this.#end(closeCode.tryAgainLater, '', 'backpressure', true)
+    return 'full'
+  }
+
+  /** Calls back when no more than `low` waits, or it is over; at once if it is so. */
+  whenDrained (callback: () => void): void {
+    if (this.info !== null || this.bufferedBytes <= this.#host.limits.low) callback()
+    else (this.#whenDrained ??= []).push(callback)
+  }
+
+  #drained (): void {
+    const callbacks = this.#whenDrained
+    this.#whenDrained = null
+    if (callbacks !== null) for (const callback of callbacks) callback()
   }
 
   pushed (result: PushResult): void {
     this.#host.pushed(result)
+  }
+
+  get groups (): ReadonlySet<string> { return this.#host.groups.groupsOf(this.#subject) }
+
+  join (group: string): void {
+    if (this.info === null) this.#host.groups.join(this.#subject, group)
+  }
+
+  leave (group: string): void {
+    this.#host.groups.leave(this.#subject, group)
   }
 
   /** Starts the closing handshake, for this cause; a code or reason that may not be sent is replaced and reported. */
@@ -118,13 +175,18 @@ export class Life<T extends object> implements Peer, TransportOwner {
         : `${typeof code === 'number' ? code : `a ${typeof code}`} is no close code that may be sent (RFC 6455 §7.4): ${closeCode.normal} was sent`
       this.#host.misused(this.#subject, new FST_ERR_LIFELINE_INVALID_CLOSE(wrong))
     }
-    this.#cause ??= cause
-    this.transport.close(sendable ? code : closeCode.normal, text)
+    this.#end(sendable ? code : closeCode.normal, text, cause, false)
+  }
+
+  #end (code: number, reason: string, cause: Cause, dropped: boolean): void {
+    // Who began the closing names the cause, not who joins in.
+    if (this.transport.close(code, reason, dropped)) this.#cause ??= cause
+    this.flushed()
   }
 
   terminate (cause: Cause): void {
     if (this.info !== null) return
-    this.#cause ??= cause
+    if (this.transport.open) this.#cause ??= cause
     this.transport.terminate()
   }
 
@@ -149,12 +211,27 @@ export class Life<T extends object> implements Peer, TransportOwner {
   }
 
   dropped (messages: number, bytes: number): void {
-    this.#host.dropped(this.#subject, messages, bytes)
+    this.#host.dropped(this.#subject, 'unread', messages, bytes)
+  }
+
+  ignored (): void { this.#host.ignored() }
+
+  flushed (): void {
+    if (this.info !== null || this.#shed) return
+    this.#host.budget.update(this)
+    if (this.bufferedBytes > this.#host.limits.low) return
+    if (this.#full) {
+      this.#full = false
+      if (this.transport.open) this.#host.drained(this.#subject)
+    }
+    this.#drained()
   }
 
   ended (end: TransportEnd): void {
     this.#host.heartbeat.forget(this.#pulse)
     this.#host.registry.remove(this.about.fd, this.#id)
+    this.#host.groups.leaveAll(this.#subject)
+    this.#host.budget.forget(this)
     // The info is what makes it over, and the id must not be entered in the registry any more.
     const info: { -readonly [K in keyof CloseInfo]: CloseInfo[K] } = {
       fd: this.about.fd,
@@ -167,19 +244,24 @@ export class Life<T extends object> implements Peer, TransportOwner {
     }
     this.info = info
     info.id = this.id
+    this.#drained()
     const callbacks = this.#whenOver
     this.#whenOver = null
     if (callbacks !== null) for (const callback of callbacks) callback()
-    this.#host.closed(this.#subject, this.about, info)
+    this.#host.closed(this.#subject, this.about, info, end.idle)
   }
 
   // As the heartbeat sees it.
 
   heard (): number { return this.transport.heard() }
 
-  progress (): number { return this.transport.progress() }
+  advance (): number { return this.transport.advance() }
 
   backlog (): number { return this.transport.backlog() }
+
+  span (): number { return this.transport.span() }
+
+  waiting (): boolean { return this.bufferedBytes > 0 }
 
   phase (): 'reading' | 'paused' | 'closing' {
     const { transport } = this
@@ -189,16 +271,30 @@ export class Life<T extends object> implements Peer, TransportOwner {
 
   ask (): void { this.transport.beat() }
 
-  peek (on: boolean): void { this.transport.peek(on) }
+  peek (on: boolean): boolean { return this.transport.peek(on) }
 
   lost (): void {
-    // A peer that only half-closed was not silent: it left without the handshake.
-    this.terminate(this.transport.open ? 'heartbeat' : 'reset')
+    this.terminate('heartbeat')
+  }
+
+  stalled (): void {
+    this.terminate('stalled')
+  }
+
+  // As the budget sees it.
+
+  shed (): void {
+    this.#shed = true
+    this.terminate('backpressure')
   }
 }
 
 /** The end of the connection, come back through what the app awaited (our `signal`, a pipeline): no failure of the app's. */
 function isNewsOfTheEnd (error: unknown): boolean {
-  const { name, code } = (error ?? {}) as { name?: unknown, code?: unknown }
-  return name === 'AbortError' || code === 'ERR_STREAM_PREMATURE_CLOSE'
+  try {
+    const { name, code } = (error ?? {}) as { name?: unknown, code?: unknown }
+    return name === 'AbortError' || code === 'ERR_STREAM_PREMATURE_CLOSE'
+  } catch {
+    return false
+  }
 }

@@ -3,23 +3,25 @@
  * Sync verbs are local and immediate; async verbs will one day be answered by other nodes too.
  */
 import type { FastifyRequest } from 'fastify'
+import { groupName } from '../core/groups.js'
 import { FST_ERR_LIFELINE_ARGUMENT, FST_ERR_LIFELINE_INVALID_FD, FST_ERR_LIFELINE_NO_CONNECTION } from '../core/errors.js'
-import type { Heartbeat } from '../core/heartbeat.js'
 import { isBinary, toPayload } from '../core/payload.js'
 import type { Payload, PushOptions, PushResult } from '../core/payload.js'
 import type { Registry } from '../core/registry.js'
 import type { Tally } from '../core/tally.js'
 import type { Wheel } from '../core/wheel.js'
-import type { Log } from '../observe/log.js'
 import { lifeOf } from './connection.js'
 import type { Connection, ConnectionInfo } from './connection.js'
 import { Events } from './events.js'
 import { Host } from './host.js'
+import type { HostParts } from './host.js'
 
 /** Under this key a request holds its connection. */
 export const kConnection = Symbol('fastify-lifeline.connection')
 
 export interface BroadcastOptions extends PushOptions {
+  /** Only to the members of this group. */
+  group?: string
   /** Who shall not get it: fds, connections, or a list of them. */
   except?: number | Connection | ReadonlyArray<number | Connection>
 }
@@ -27,33 +29,40 @@ export interface BroadcastOptions extends PushOptions {
 export interface Stats {
   /** Open or closing now. */
   connections: number
+  /** Since registration, as all counters here. */
   opened: number
   /** Ended, per cause. */
   closed: Tally['closed']
+  /** Upgrades that became no connection, and those of them that were not decided in time. */
   upgrades: { refused: number, timedOut: number }
-  pushes: { sent: number, buffered: number, gone: number, invalid: number }
+  /** By result; those of broadcasts are not counted. */
+  pushes: Tally['pushes']
   broadcasts: number
   /** Pings sent, peers found dead, and turns of the wheel that came late because the loop stalled. */
   heartbeat: { pings: number, lost: number, stalls: number }
-  /** Messages of peers that no reader wanted. */
-  dropped: number
+  /** Messages of peers that nobody took, and pushes that a full connection did not take. */
+  dropped: Tally['dropped']
+  /** Bytes that wait to be handed to the operating system, over all connections. */
+  bufferedBytes: number
+  /** Groups that have a member. */
+  groups: number
+  /** Errors of the app's: in handlers, in listeners, in calls. */
   errors: number
 }
 
 export interface HeartbeatStatus {
   /** Whether the timer runs: it does from the first upgrade to the end of the last connection. */
   readonly running: boolean
-  /** How long after its last sign of life a dead peer is found at the latest, in ms; Infinity with `heartbeat: false`. */
+  /**
+   * How long after its last sign of life a dead peer is found at the latest, in ms; Infinity with `heartbeat: false`.
+   * On routes with a heartbeat of their own: theirs. `backpressure.stallTimeout`, if that is more, for a peer with much on its way.
+   */
   readonly bound: number
 }
 
 /** What a lifeline is made of. */
-export interface Parts {
-  readonly registry: Registry<Connection>
+export interface Parts extends HostParts {
   readonly wheel: Wheel
-  readonly heartbeat: Heartbeat
-  readonly tally: Tally
-  readonly log: Log
   /** Of the plugin's heartbeat, in ms: for `sweep` where it is switched off, and the bound. */
   readonly timeout: number
   readonly bound: number
@@ -75,7 +84,7 @@ export class Lifeline extends Events {
     this.#parts = parts
     this.#registry = parts.registry
     this.#tally = parts.tally
-    this.#host = new Host(parts.registry, parts.heartbeat, parts.tally, parts.log, (event, ...args) => { this.emit(event, ...args) })
+    this.#host = new Host(parts, (event, ...args) => { this.emit(event, ...args) })
     this.heartbeat = {
       get running () { return parts.wheel.running },
       get bound () { return parts.bound }
@@ -100,6 +109,7 @@ export class Lifeline extends Events {
     return connection !== undefined && lifeOf(connection).transport.open
   }
 
+  /** The connection with this number; undefined if it is over, or never was. Takes anything. */
   get (fd: unknown): Connection | undefined {
     return this.#registry.get(fd)
   }
@@ -115,7 +125,7 @@ export class Lifeline extends Events {
   }
 
   /**
-   * Connections as plain data, in the order of their fd.
+   * Connections as plain data, in the order of their fd: those after the fd `after` (default: all), at most `limit` (default: all).
    * @throws FST_ERR_LIFELINE_ARGUMENT if `after` or `limit` is no number
    */
   list ({ after = 0, limit = Infinity }: { after?: number, limit?: number } = {}): ConnectionInfo[] {
@@ -129,8 +139,11 @@ export class Lifeline extends Events {
     return infos
   }
 
+  /** Counters since registration, and what is now; plain data, a copy. */
   stats (): Stats {
     const { opened, closed, upgrades, pushes, broadcasts, heartbeat, dropped, errors } = this.#tally
+    let bufferedBytes = 0
+    for (const connection of this.#registry.values()) bufferedBytes += connection.bufferedBytes
     return {
       connections: this.size,
       opened,
@@ -139,7 +152,9 @@ export class Lifeline extends Events {
       pushes: { ...pushes },
       broadcasts,
       heartbeat: { ...heartbeat, stalls: this.#parts.wheel.stalls },
-      dropped,
+      dropped: { ...dropped },
+      bufferedBytes,
+      groups: this.#parts.groups.size,
       errors
     }
   }
@@ -157,7 +172,21 @@ export class Lifeline extends Events {
     return 'invalid'
   }
 
-  /** Pushes to every connection here; framed as one message each. Returns to how many. Never throws for what is pushed. */
+  /** Who is in a group, here: live, and the same for one that nobody has joined. O(1). @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name */
+  group (name: string): ReadonlySet<Connection> {
+    return this.#parts.groups.members(groupName(name))
+  }
+
+  /** The members of a group as plain data. @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name */
+  async members (name: string): Promise<ConnectionInfo[]> {
+    return Array.from(this.group(name), (connection) => connection.info())
+  }
+
+  /**
+   * Pushes to every connection here, or to every member of a group. Returns to how many: those who are gone
+   * or full are left out, and hold nobody up. Never throws for what is pushed.
+   * @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name
+   */
   broadcast (data: unknown, options: BroadcastOptions = {}): number {
     let payload: Payload
     let binary: boolean
@@ -170,10 +199,12 @@ export class Lifeline extends Events {
     }
     this.#tally.broadcasts++
     const except = toFds(options.except)
+    const members = options.group === undefined ? this.#registry.values() : this.group(options.group)
     let count = 0
-    for (const [fd, connection] of this.#registry.entries()) {
-      if (except?.has(fd) === true) continue
-      if (lifeOf(connection).send(payload, binary) !== 'gone') count++
+    for (const connection of members) {
+      if (except?.has(connection.fd) === true) continue
+      const result = lifeOf(connection).send(payload, binary)
+      if (result === 'sent' || result === 'buffered') count++
     }
     return count
   }
@@ -188,7 +219,7 @@ export class Lifeline extends Events {
 
   /**
    * What the heartbeat would do, now: whoever has been silent is asked; the fds of those who were asked
-   * at least `timeout` ms ago and have stayed silent since are returned, and, if `close`, terminated.
+   * at least `timeout` ms ago and have stayed silent since are returned, and, if `close` (the default), terminated.
    * Also with `heartbeat: false`, for an app that keeps its own time.
    */
   sweep ({ close = true }: { close?: boolean } = {}): number[] {

@@ -11,7 +11,8 @@ export const closeCode = {
   abnormal: 1006,
   tooBig: 1009,
   internalError: 1011,
-  serviceRestart: 1012
+  serviceRestart: 1012,
+  tryAgainLater: 1013
 } as const
 
 export const causes = {
@@ -29,6 +30,16 @@ export const causes = {
     code: null,
     meaning: 'the peer was silent for interval + timeout and was terminated; reported as 1006',
     client: 'reconnect, with backoff'
+  },
+  stalled: {
+    code: null,
+    meaning: 'the peer lives, but took nothing for stallTimeout while bytes waited for it, and was terminated; reported as 1006',
+    client: 'reconnect, with backoff'
+  },
+  backpressure: {
+    code: closeCode.tryAgainLater,
+    meaning: 'more waited for the peer than backpressure.limit (policy close), or than backpressure.total over all peers (terminated: reported as 1006)',
+    client: 'reconnect, with backoff; ask for less, or read faster'
   },
   handler: {
     code: closeCode.internalError,

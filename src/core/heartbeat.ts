@@ -12,20 +12,26 @@ import type { Wheel } from './wheel.js'
 export interface Peer {
   /** Grows whenever anything is heard from the peer. */
   heard (): number
-  /** Grows whenever bytes that had to wait are taken off our hands: only a live peer makes room. */
-  progress (): number
+  /** Grows whenever something that waited has been taken. */
+  advance (): number
   /** Bytes that wait here, or were written and are not known to have arrived. */
   backlog (): number
+  /** The most of them, in bytes, that the peer has to take in before it can answer anything. */
+  span (): number
+  /** Whether bytes wait here. */
+  waiting (): boolean
   /** `reading`: we hear the peer. `paused`: we do not listen. `closing`: the closing handshake is under way. */
   phase (): 'reading' | 'paused' | 'closing'
   /** Whether the app asked that this peer is never declared lost. */
   readonly protected: boolean
   /** Sends a ping. */
   ask (): void
-  /** Reads on, although paused, until something is heard: the only way to judge a paused peer. */
-  peek (on: boolean): void
+  /** Reads on, although paused, until something is heard: the only way to judge a paused peer. False if it cannot. */
+  peek (on: boolean): boolean
   /** The peer is gone. */
   lost (): void
+  /** The peer lives, but has taken nothing for too long. */
+  stalled (): void
 }
 
 export interface Cadence {
@@ -35,11 +41,17 @@ export interface Cadence {
   readonly timeout: number
 }
 
+/** The slowest line that we are patient with, in bytes per ms: 32 kbit/s. */
+const SLOWEST = 4
+
 /**
- * With more than this unconfirmed, an answer may be slow for want of bandwidth, not of a peer: what a
- * line of 4 bytes a ms (32 kbit/s) carries in `timeout`, and never more than 64 KiB. In bytes.
+ * With more than this unconfirmed, an answer may be slow for want of bandwidth, not of a peer: what the
+ * slowest line carries in `timeout`, and never more than 64 KiB. In bytes.
  */
-const much = (timeout: number): number => Math.min(64 * 1024, 4 * timeout)
+const much = (timeout: number): number => Math.min(64 * 1024, SLOWEST * timeout)
+
+/** What a peer has to take in within `stallTimeout`, in bytes, before it can answer: twice what usually lies between two pings. */
+const STRETCH = 128 * 1024
 
 const UNASKED = -1
 
@@ -51,8 +63,12 @@ export class Pulse extends Entry {
   readonly peer: Peer
   readonly cadence: Cadence | null
   readonly #heartbeat: Heartbeat
-  /** When something new was last seen to have come from the peer; monotonic, ms. */
+  /** When something new was last seen to have come from the peer; monotonic, ms; and the turn. */
   seenAt: number
+  seenTurn: number
+  /** What `advance` was, and the turn since when bytes wait without any; UNASKED while none do. */
+  advance = 0
+  waitingSince = UNASKED
   /** The turn in which it was asked because it was silent, and the time; UNASKED while it is not suspected. */
   asked = UNASKED
   askedAt = 0
@@ -65,7 +81,6 @@ export class Pulse extends Entry {
   peeking = false
   forgotten = false
   heard = -1
-  progress: number
 
   constructor (heartbeat: Heartbeat, peer: Peer, cadence: Cadence | null, now: number, turn: number) {
     super()
@@ -73,8 +88,8 @@ export class Pulse extends Entry {
     this.peer = peer
     this.cadence = cadence
     this.seenAt = now
+    this.seenTurn = turn
     this.pinged = turn
-    this.progress = peer.progress()
   }
 
   override due (): void {
@@ -170,7 +185,12 @@ export class Heartbeat {
     }
     const alive = this.#listen(pulse)
     if (alive) this.#relax(pulse)
+    const stuck = this.#isStuck(pulse)
     if (alive || cadence === null) {
+      if (stuck) {
+        peer.stalled()
+        return
+      }
       if (cadence !== null) this.#keepOpen(pulse, period)
       this.#wheel.wait(pulse, period)
       return
@@ -181,13 +201,12 @@ export class Heartbeat {
       pulse.graces = 0
       if (pulse.pausedTurn === 0) pulse.pausedTurn = turn
       const patience = this.#wheel.turns(cadence.interval + cadence.timeout)
-      if (peer.protected || turn - pulse.pausedTurn < patience) {
+      pulse.peeking = !peer.protected && turn - pulse.pausedTurn >= patience && peer.peek(true)
+      if (!pulse.peeking) {
         this.#keepOpen(pulse, period)
         this.#wheel.wait(pulse, period)
         return
       }
-      pulse.peeking = true
-      peer.peek(true)
     }
     const afterStall = this.#wheel.lateTurn > pulse.asked && pulse.graces < GRACES
     if (pulse.asked === UNASKED || afterStall) {
@@ -206,11 +225,12 @@ export class Heartbeat {
   /** Whether the peer has shown life since the last look. */
   #listen (pulse: Pulse): boolean {
     const heard = pulse.peer.heard()
-    const progress = pulse.peer.progress()
-    const alive = heard !== pulse.heard || progress !== pulse.progress
-    if (alive) pulse.seenAt = this.#now()
+    const alive = heard !== pulse.heard
+    if (alive) {
+      pulse.seenAt = this.#now()
+      pulse.seenTurn = this.#wheel.turn
+    }
     pulse.heard = heard
-    pulse.progress = progress
     return alive
   }
 
@@ -246,8 +266,25 @@ export class Heartbeat {
 
   /** The turn in which a suspect is overdue. @param timeout in ms */
   #deadline (pulse: Pulse, timeout: number): number {
-    const allowed = pulse.peer.backlog() > much(timeout) ? Math.max(timeout, this.#stallTimeout) : timeout
-    return pulse.asked + this.#wheel.turns(allowed)
+    const deadline = pulse.asked + this.#wheel.turns(timeout)
+    if (pulse.peer.backlog() <= much(timeout)) return deadline
+    const patience = this.#stallTimeout * Math.max(1, pulse.peer.span() / STRETCH)
+    return Math.max(deadline, pulse.seenTurn + this.#wheel.turns(patience))
+  }
+
+  /** Whether bytes have waited for `stallTimeout` without the peer taking any. */
+  #isStuck (pulse: Pulse): boolean {
+    if (!pulse.peer.waiting()) {
+      pulse.waitingSince = UNASKED
+      return false
+    }
+    const advance = pulse.peer.advance()
+    if (pulse.waitingSince === UNASKED || advance !== pulse.advance) {
+      pulse.advance = advance
+      pulse.waitingSince = this.#wheel.turn
+      return false
+    }
+    return this.#wheel.turn - pulse.waitingSince >= this.#wheel.turns(this.#stallTimeout)
   }
 
   /** After a stall a timer fires before queued input is read: judge behind the poll phase, not before it. */

@@ -10,9 +10,9 @@ export type Payload = string | Buffer
 
 /**
  * What became of a push. `sent`: handed to the operating system. `buffered`: taken, and waits for the
- * peer to make room. `gone`: nobody there. `invalid`: no message, or no fd; reported as an `error` event.
+ * peer to make room. `full`: not taken, for too much waits already. `gone`: nobody there. `invalid`: no message, or no fd; reported as an `error` event.
  */
-export type PushResult = 'sent' | 'buffered' | 'gone' | 'invalid'
+export type PushResult = 'sent' | 'buffered' | 'full' | 'gone' | 'invalid'
 
 export interface PushOptions {
   /** Send bytes as text (false), or a string as binary (true). @default true for bytes, false for all else */
@@ -60,3 +60,7 @@ function describe (error: unknown): string {
     return 'it cannot be read'
   }
 }
+
+/** How many bytes the message has, without header. */
+export const sizeOf = (payload: Payload): number =>
+  typeof payload === 'string' ? Buffer.byteLength(payload) : payload.length

@@ -9,8 +9,11 @@ import { randomBytes } from 'node:crypto'
 // Sets our pings apart from the app's own, and from what a peer makes up.
 const nonce = randomBytes(4).readUInt32BE()
 
-/** A peer that answers nothing must not make the list grow. At one for every 64 KiB, this covers 8 MiB on their way. */
-const OPEN_MAX = 128
+/**
+ * No more are open at a time: a ws client that has more than 60 pings to answer, because its own
+ * sending is blocked, ends itself. Less than that, for the app may send pings of its own.
+ */
+const OPEN_MAX = 40
 
 interface OpenPing {
   readonly number: number
@@ -29,10 +32,26 @@ export class Pings {
   #number = 0
   #asked: { number: number, promise: Promise<number>, resolve: (roundTrip: number) => void } | null = null
 
+  /** How many are open. */
+  get waiting (): number { return this.#open.length }
+
+  /** Whether no more may be opened until one is answered. */
+  get full (): boolean { return this.#open.length >= OPEN_MAX }
+
+  /** The longest stretch of what was written, up to now, that is not confirmed and has no ping in it; in bytes. */
+  stretch (written: number): number {
+    let longest = 0
+    let from = this.confirmed
+    for (const ping of this.#open) {
+      longest = Math.max(longest, ping.written - from)
+      from = ping.written
+    }
+    return Math.max(longest, written - from)
+  }
+
   /** Opens a ping and gives its payload. */
   open (now: number, written: number): Buffer {
     const number = this.#number = (this.#number + 1) >>> 0
-    if (this.#open.length === OPEN_MAX) this.#open.shift()
     this.#open.push({ number, sentAt: now, written })
     const payload = Buffer.allocUnsafe(8)
     payload.writeUInt32BE(nonce, 0)

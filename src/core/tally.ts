@@ -9,12 +9,12 @@ export class Tally {
   readonly closed = Object.fromEntries(Object.keys(causes).map((cause) => [cause, 0])) as Record<Cause, number>
   /** Upgrades that ended without a connection, and those of them that nobody decided in time. */
   readonly upgrades = { refused: 0, timedOut: 0 }
-  readonly pushes = { sent: 0, buffered: 0, gone: 0, invalid: 0 }
+  readonly pushes = { sent: 0, buffered: 0, full: 0, gone: 0, invalid: 0 }
   broadcasts = 0
   /** Heartbeat pings sent, and peers found dead. */
   readonly heartbeat = { pings: 0, lost: 0 }
-  /** Messages that came for a route which reads none. */
-  dropped = 0
+  /** Messages that came and nobody took, and those that were not taken for a peer that is too slow. */
+  readonly dropped = { unread: 0, full: 0 }
   /** Errors of the app's: in handlers, listeners and calls. */
   errors = 0
 }

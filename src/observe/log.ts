@@ -62,6 +62,13 @@ export class Log {
     if (this.#isFirst(`listener of "${event}"`)) this.#error({ err }, `lifeline: a listener of the event "${event}" failed`)
   }
 
+  /** Many were reset after the same idle time. @param interval of the heartbeat, in ms; undefined: there is none */
+  cut (idle: number, interval: number | undefined): void {
+    const seconds = (idle / 1000).toFixed(1)
+    const advice = interval === undefined ? 'a heartbeat would keep them open' : `keep heartbeat.interval (${interval} ms) below that`
+    this.#logger.warn({ idle: Math.round(idle), interval }, `lifeline: connections are cut after ${seconds} s without traffic: something on the way has an idle timeout; ${advice}`)
+  }
+
   errorHandlerThrew (err: unknown): void {
     this.#error({ err }, 'lifeline: the app\'s own errorHandler failed')
   }

@@ -10,6 +10,7 @@ import type WebSocket from 'ws'
 import { Connection, lifeOf } from '../api/connection.js'
 import { hostOf, kConnection } from '../api/lifeline.js'
 import type { Lifeline } from '../api/lifeline.js'
+import { closeCode } from '../core/causes.js'
 import type { Cadence } from '../core/heartbeat.js'
 import { nextFd } from '../core/registry.js'
 import { Entry } from '../core/wheel.js'
@@ -19,6 +20,7 @@ import type { Supervision } from '../transports/websocket/supervise.js'
 import { WebSocketTransport } from '../transports/websocket/transport.js'
 import type { Transport } from '../transports/transport.js'
 import type { WebsocketPluginOptions } from '@fastify/websocket'
+import type { Shutdown } from './shutdown.js'
 import type { Upgrades } from './upgrades.js'
 
 const kFastify = Symbol('fastify-lifeline.fastify')
@@ -30,6 +32,7 @@ interface Raw extends IncomingMessage {
 export interface Adoption {
   readonly lifeline: Lifeline
   readonly upgrades: Upgrades
+  readonly shutdown: Shutdown
   readonly supervision: Supervision
   readonly wheel: Wheel
   /** The heartbeat of a request's route. */
@@ -39,13 +42,15 @@ export interface Adoption {
   readonly log: Log
   /** Whether the app registered @fastify/websocket: then its calls, and the end of its handlers, cannot be seen. */
   readonly foreign: boolean
-  /** How long a handler that cannot be seen is taken to be still at work, in ms. */
+  /** How long a reader may let wait for it, in ms: a handler may be at work for as long as its connection lives, and read nothing. */
   readonly patience: number
 }
 
 /** An onRequest hook: notes which Fastify request belongs to a raw one that asks for an upgrade. */
-export function note (request: FastifyRequest, reply: FastifyReply): void {
-  if (request.raw.headers.upgrade !== undefined) (request.raw as Raw)[kFastify] = { request, reply }
+export function note (upgrades: Upgrades, request: FastifyRequest, reply: FastifyReply): void {
+  if (request.raw.headers.upgrade === undefined) return
+  ;(request.raw as Raw)[kFastify] = { request, reply }
+  upgrades.routed(request.raw, reply.raw)
 }
 
 export function adopt (adoption: Adoption, socket: WebSocket, raw: IncomingMessage): void {
@@ -70,12 +75,12 @@ export function adopt (adoption: Adoption, socket: WebSocket, raw: IncomingMessa
     request.fd = connection.fd
     request[kConnection] = connection
   }
-  if (foreign) {
-    const patience = new Patience(transport)
-    adoption.wheel.wait(patience, adoption.wheel.turns(adoption.patience))
-    life.whenOver(() => { adoption.wheel.cancel(patience) })
-  }
+  const patience = new Patience(transport)
+  adoption.wheel.wait(patience, adoption.wheel.turns(adoption.patience))
+  life.whenOver(() => { adoption.wheel.cancel(patience) })
   life.begin()
+  // Where the app's own preClose leaves its server open, one may still come.
+  if (adoption.shutdown.begun) life.close(closeCode.serviceRestart, '', 'shutdown')
 }
 
 /** Calls the app's handler of errors; what that throws is logged, for there is nobody left to tell. */
@@ -85,7 +90,7 @@ function relay ({ errorHandler, log }: Adoption, socket: WebSocket, request?: Fa
   return (error) => { call(error).catch((failure: unknown) => { log.errorHandlerThrew(failure) }) }
 }
 
-/** Where the end of a handler cannot be seen, time stands in for it. */
+/** Where a handler has no end, or one that cannot be seen, time stands in for it. */
 class Patience extends Entry {
   readonly #transport: Transport
 

@@ -29,6 +29,7 @@ declare module 'fastify' {
   }
 
   interface FastifyContextConfig {
+    /** What is different on this route; checked when it is declared. */
     lifeline?: LifelineRouteOptions
   }
 }

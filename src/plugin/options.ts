@@ -7,6 +7,7 @@ import type { WebsocketPluginOptions } from '@fastify/websocket'
 import { Ajv } from 'ajv'
 import type { ErrorObject, SchemaObject } from 'ajv'
 import { FST_ERR_LIFELINE_OPTION } from '../core/errors.js'
+import type { Limits } from '../core/backpressure.js'
 import type { Cadence } from '../core/heartbeat.js'
 
 export interface HeartbeatOptions {
@@ -17,22 +18,37 @@ export interface HeartbeatOptions {
 }
 
 export interface LifelineOptions {
-  /** The heartbeat, or false for none. A dead peer is found within interval + timeout. */
+  /** The heartbeat, or false for none. A dead peer is found within interval + timeout and a slot of at most 250 ms; see `stallTimeout`. @default { interval: 20_000, timeout: 10_000 } */
   heartbeat?: HeartbeatOptions | false
+  /** What may wait for slow peers, and what happens past that. */
   backpressure?: {
-    /** Used instead of `timeout` while more is on its way to the peer than a line of 32 kbit/s carries in that time (at most 64 KiB), in ms. @default 30_000 */
+    /** How much may wait for one connection, in bytes. A message larger than that by itself is taken while no more than `low` waits. @default 1_048_576 */
+    limit?: number
+    /** When so little waits again, `drained()` resolves and `drain` is emitted, in bytes. @default 262_144, or a quarter of the limit */
+    low?: number
+    /** What becomes of a message past the limit: `drop`: it is not taken, the push says `full`; `close`: what waits is dropped, and the connection is closed with 1013. @default 'drop' */
+    policy?: 'drop' | 'close'
+    /** How much may wait for all connections together, in bytes; past it the largest are terminated. @default Infinity: off */
+    total?: number
+    /**
+     * How long a peer that lives may take nothing while bytes wait for it, in ms; then it is terminated (cause `stalled`). Also what a
+     * silent peer has, instead of `timeout`, while more is on its way to it than a line of 32 kbit/s carries in that time (at most 64 KiB).
+     * @default 30_000
+     */
     stallTimeout?: number
   }
   /** How long a peer has to answer our close frame before it is terminated, in ms. @default 5_000 */
   closeTimeout?: number
   /** How long the app's hooks may take to decide on an upgrade, in ms. After it the client gets a 503. @default 10_000 */
   upgradeTimeout?: number
+  /** What `fastify.close()` does with connections. */
   drain?: {
     /** Over how long `fastify.close()` spreads the closing of connections, in ms. @default 0 */
     window?: number
     /** How long `fastify.close()` waits for what is buffered to leave before it closes anyway, in ms. @default 10_000 */
     timeout?: number
   }
+  /** What a peer may send. */
   limits?: {
     /** The largest message that a peer may send, in bytes; a larger one is refused with close code 1009. @default 1_048_576 */
     payload?: number
@@ -49,7 +65,7 @@ export interface LifelineRouteOptions {
 
 export const defaults = {
   heartbeat: { interval: 20_000, timeout: 10_000 },
-  backpressure: { stallTimeout: 30_000 },
+  backpressure: { limit: 1_048_576, low: 262_144, policy: 'drop', stallTimeout: 30_000, total: Infinity },
   closeTimeout: 5_000,
   upgradeTimeout: 10_000,
   drain: { window: 0, timeout: 10_000 },
@@ -61,7 +77,7 @@ export const defaults = {
 export interface Settings {
   /** null: no heartbeat. */
   readonly heartbeat: Cadence | null
-  readonly backpressure: { readonly stallTimeout: number }
+  readonly backpressure: Limits & { readonly stallTimeout: number, readonly total: number }
   readonly closeTimeout: number
   readonly upgradeTimeout: number
   readonly drain: { readonly window: number, readonly timeout: number }
@@ -69,10 +85,11 @@ export interface Settings {
   readonly websocket: WebsocketPluginOptions
 }
 
-// Node's timers take no more.
-const MAX_MS = 2_147_483_647
-const ms = { type: 'integer', minimum: 1, maximum: MAX_MS } as const
-const msOrNone = { type: 'integer', minimum: 0, maximum: MAX_MS } as const
+// 2^31-1: Node's timers take no more ms, and ws no larger limit of bytes.
+const MAX = 2_147_483_647
+const ms = { type: 'integer', minimum: 1, maximum: MAX } as const
+const bytes = { type: 'integer', minimum: 1 } as const
+const msOrNone = { type: 'integer', minimum: 0, maximum: MAX } as const
 
 const object = (properties: Record<string, SchemaObject>): SchemaObject =>
   ({ type: 'object', additionalProperties: false, properties })
@@ -88,11 +105,11 @@ ajv.addKeyword({ keyword: 'function', schemaType: 'boolean', validate: (_: boole
 
 const validatePlugin = ajv.compile(object({
   heartbeat,
-  backpressure: object({ stallTimeout: ms }),
+  backpressure: object({ limit: bytes, low: { type: 'integer', minimum: 0 }, policy: { enum: ['drop', 'close'] }, stallTimeout: ms, total: bytes }),
   closeTimeout: ms,
   upgradeTimeout: ms,
   drain: object({ window: msOrNone, timeout: msOrNone }),
-  limits: object({ payload: { type: 'integer', minimum: 1 } }),
+  limits: object({ payload: { ...bytes, maximum: MAX } }),
   websocket: object({
     options: { type: 'object' },
     errorHandler: { function: true },
@@ -114,7 +131,7 @@ export function readOptions ({ prefix, logLevel, logSerializers, ...options }: L
   }
   return {
     heartbeat: readCadence(options.heartbeat, defaults.heartbeat),
-    backpressure: over<Settings['backpressure']>(defaults.backpressure, options.backpressure),
+    backpressure: readBackpressure(options.backpressure),
     closeTimeout: options.closeTimeout ?? defaults.closeTimeout,
     upgradeTimeout: options.upgradeTimeout ?? defaults.upgradeTimeout,
     drain,
@@ -136,6 +153,13 @@ export function refuseWebsocketOptions (settings: Settings): void {
 export function readRouteOptions (options: unknown, path: string, settings: Settings): Cadence | null {
   check(validateRoute, options, `route ${path}, config.lifeline: `)
   return readCadence((options as LifelineRouteOptions).heartbeat, settings.heartbeat)
+}
+
+function readBackpressure (options: LifelineOptions['backpressure']): Settings['backpressure'] {
+  const settings = over<Settings['backpressure']>(defaults.backpressure, options)
+  if (options?.low === undefined) return { ...settings, low: Math.floor(settings.limit / 4) }
+  if (settings.low <= settings.limit) return settings
+  throw new FST_ERR_LIFELINE_OPTION(`option "backpressure.low" must be <= backpressure.limit, which is ${settings.limit} (received ${settings.low})`)
 }
 
 function readCadence (options: HeartbeatOptions | false | undefined, base: Cadence | null): Cadence | null {
@@ -167,8 +191,16 @@ function explain (error: ErrorObject, options: unknown): string {
     return `option "${full}" does not exist (received ${show((value as Record<string, unknown>)[unknown])}); known here: ${Object.keys(error.parentSchema?.properties ?? {}).join(', ')}`
   }
   const subject = name === '' ? 'the options' : `option "${name}"`
-  const rule = error.keyword === 'function' ? 'must be a function' : error.keyword === 'const' ? 'must be false or an object' : error.message
-  return `${subject} ${rule} (received ${show(value)})`
+  return `${subject} ${ruleOf(error)} (received ${show(value)})`
+}
+
+function ruleOf ({ keyword, message, params }: ErrorObject): string | undefined {
+  switch (keyword) {
+    case 'function': return 'must be a function'
+    case 'const': return 'must be false or an object'
+    case 'enum': return `must be one of ${params.allowedValues.join(', ')}`
+    default: return message
+  }
 }
 
 function show (value: unknown): string {

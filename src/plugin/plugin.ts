@@ -12,6 +12,8 @@ import { lifeOf } from '../api/connection.js'
 import type { Connection } from '../api/connection.js'
 import { kConnection, Lifeline } from '../api/lifeline.js'
 import { FST_ERR_LIFELINE_ALREADY_REGISTERED } from '../core/errors.js'
+import { Budget } from '../core/backpressure.js'
+import { Groups } from '../core/groups.js'
 import { Heartbeat } from '../core/heartbeat.js'
 import type { Cadence } from '../core/heartbeat.js'
 import { Registry } from '../core/registry.js'
@@ -47,25 +49,30 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
   if (servers.has(fastify.server)) throw new FST_ERR_LIFELINE_ALREADY_REGISTERED()
   servers.add(fastify.server)
 
+  const foreign = fastify.hasDecorator('websocketServer')
+  const closeTimeout = closeTimeoutOf(foreign ? fastify.websocketServer.options : settings.websocket.options, settings, options)
   const tally = new Tally()
   const log = new Log(fastify.log)
   const registry = new Registry<Connection>()
   const wheel = new Wheel(SLOT_MAX, undefined, STALL_MAX)
   refine(wheel, settings.heartbeat)
-  const heartbeat = new Heartbeat(wheel, { stallTimeout: settings.backpressure.stallTimeout, closeTimeout: settings.closeTimeout }, tally.heartbeat)
+  const heartbeat = new Heartbeat(wheel, { stallTimeout: settings.backpressure.stallTimeout, closeTimeout }, tally.heartbeat)
   const lifeline = new Lifeline({
     registry,
     wheel,
     heartbeat,
+    groups: new Groups<Connection>(),
+    budget: new Budget(settings.backpressure.total),
+    limits: settings.backpressure,
     tally,
     log,
     timeout: settings.heartbeat?.timeout ?? defaults.heartbeat.timeout,
     get bound () { return settings.heartbeat === null ? Infinity : settings.heartbeat.interval + settings.heartbeat.timeout + wheel.slot }
   })
   const upgradeServer: EventEmitter = settings.websocket.options?.server ?? fastify.server
-  const upgrades = new Upgrades(upgradeServer, wheel, settings.upgradeTimeout, tally)
+  const upgrades = new Upgrades(upgradeServer, wheel, { decide: settings.upgradeTimeout, end: closeTimeout }, tally)
   const routes = new Routes(settings)
-  const shutdown = new Shutdown({ ...settings.drain, closeTimeout: settings.closeTimeout }, () => Array.from(registry.values(), lifeOf))
+  const shutdown = new Shutdown({ ...settings.drain, closeTimeout }, () => Array.from(registry.values(), lifeOf))
 
   fastify.decorate('lifeline', lifeline)
   fastify.decorate('exists', (fd) => lifeline.exists(fd))
@@ -77,10 +84,9 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
   fastify.decorateRequest(kConnection, null)
 
   fastify.addHook('onRoute', (route) => { refine(wheel, routes.read(route)) })
-  fastify.addHook('onRequest', (request, reply, done) => { note(request, reply); done() })
+  fastify.addHook('onRequest', (request, reply, done) => { note(upgrades, request, reply); done() })
   fastify.addHook('onResponse', (request, _reply, done) => { upgrades.answered(request.raw); done() })
 
-  const foreign = fastify.hasDecorator('websocketServer')
   const drain = async (): Promise<void> => {
     upgrades.close()
     if (!foreign) fastify.websocketServer.close()
@@ -94,7 +100,7 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
     fastify.addHook('preClose', drain)
   } else {
     fastify.addHook('onRoute', watchHandler)
-    await fastify.register(fastifyWebsocket, websocketOptions(settings, log, drain))
+    await fastify.register(fastifyWebsocket, websocketOptions(settings, closeTimeout, log, drain))
     // Its own preClose, which ours replaces, would take this listener off.
     theirs = upgradeServer.listeners('upgrade').filter((listener) => !before.includes(listener))
   }
@@ -102,8 +108,8 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
   const server = fastify.websocketServer
   const supervision = superviseClass(server.options.WebSocket as unknown as typeof WebSocket)
   Object.assign(server.options, { WebSocket: supervision.WebSocket })
-  if (foreign) bound(server.options, settings, options)
-  const adoption = { lifeline, upgrades, supervision, wheel, cadenceOf: routes.cadenceOf, log, errorHandler: settings.websocket.errorHandler, foreign, patience: settings.upgradeTimeout }
+  if (foreign) bound(server.options, settings, options, closeTimeout)
+  const adoption = { lifeline, upgrades, shutdown, supervision, wheel, cadenceOf: routes.cadenceOf, log, errorHandler: settings.websocket.errorHandler, foreign, patience: foreign ? settings.upgradeTimeout : settings.backpressure.stallTimeout }
   const onConnection = (socket: WebSocket, request: IncomingMessage): void => { adopt(adoption, socket, request) }
   server.prependListener('connection', onConnection)
 
@@ -126,10 +132,10 @@ function refine (wheel: Wheel, cadence: Cadence | null): void {
 }
 
 /** @fastify/websocket as we register it: with our limits, and the app's own handlers called from ours. */
-function websocketOptions (settings: Settings, log: Log, drain: () => Promise<void>): WebsocketPluginOptions {
+function websocketOptions (settings: Settings, closeTimeout: number, log: Log, drain: () => Promise<void>): WebsocketPluginOptions {
   const { options, preClose } = settings.websocket
   return {
-    options: { maxPayload: settings.limits.payload, closeTimeout: settings.closeTimeout, ...options } as NonNullable<WebsocketPluginOptions['options']>,
+    options: { maxPayload: settings.limits.payload, ...options, closeTimeout } as NonNullable<WebsocketPluginOptions['options']>,
     errorHandler (error, socket, request) {
       const connection = request[kConnection]
       if (connection == null) {
@@ -139,7 +145,7 @@ function websocketOptions (settings: Settings, log: Log, drain: () => Promise<vo
       }
       const life = lifeOf(connection)
       // What the peer did to the wire: ws closes with the right code, and the app may want to know.
-      if (error === life.transport.fault) life.about.onError?.(error)
+      if (life.transport.fault !== null && error === life.transport.fault) life.about.onError?.(error)
       else life.failed(error)
     },
     async preClose (this: FastifyInstance) {
@@ -149,10 +155,17 @@ function websocketOptions (settings: Settings, log: Log, drain: () => Promise<vo
   }
 }
 
+/** The closeTimeout in force: the app's own choice among ws's options, where it made one, else ours. */
+function closeTimeoutOf (serverOptions: ServerOptions | undefined, settings: Settings, given: LifelineOptions): number {
+  const chosen = serverOptions?.closeTimeout
+  if (chosen === undefined || chosen === WS_DEFAULTS.closeTimeout || given.closeTimeout !== undefined) return settings.closeTimeout
+  return chosen
+}
+
 /** Our limits on a server that the app made, where the app has not set its own. */
-function bound (serverOptions: ServerOptions, settings: Settings, given: LifelineOptions): void {
+function bound (serverOptions: ServerOptions, settings: Settings, given: LifelineOptions, closeTimeout: number): void {
+  serverOptions.closeTimeout = closeTimeout
   if (given.limits?.payload !== undefined || serverOptions.maxPayload === WS_DEFAULTS.maxPayload) serverOptions.maxPayload = settings.limits.payload
-  if (given.closeTimeout !== undefined || serverOptions.closeTimeout === WS_DEFAULTS.closeTimeout) serverOptions.closeTimeout = settings.closeTimeout
 }
 
 async function callHook (fastify: FastifyInstance, hook: WebsocketPluginOptions['preClose']): Promise<void> {

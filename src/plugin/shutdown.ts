@@ -9,7 +9,7 @@ import type { Life } from '../api/life.js'
 /** How often those that still have something to send are looked at, in ms. */
 const STEP = 20
 
-/** What a terminated connection is given to report its end, in ms. */
+/** Whose end is not reported so long after its deadline is not waited for any more, in ms. */
 const LAST = 100
 
 export interface ShutdownOptions {
@@ -31,6 +31,8 @@ export class Shutdown {
     this.#lives = lives
   }
 
+  get begun (): boolean { return this.#done !== null }
+
   /** Begins it, or joins the one that has begun. */
   run (): Promise<void> {
     return this.#done ??= this.#drain(this.#lives())
@@ -39,6 +41,7 @@ export class Shutdown {
   async #drain (lives: Array<Life<object>>): Promise<void> {
     const { window, timeout, closeTimeout } = this.#options
     const start = performance.now()
+    for (const { transport } of lives) transport.claim()
     const waiting = new Map(lives.map((life, index) => [life, start + window * index / lives.length]))
     const closing = new Map<Life<object>, number>()
     while (waiting.size + closing.size > 0) {
@@ -46,13 +49,13 @@ export class Shutdown {
       for (const [life, at] of waiting) {
         if (life.info === null && (now < at || (life.transport.bufferedBytes > 0 && now < start + timeout))) continue
         waiting.delete(life)
-        closing.set(life, now + (life.transport.remote ? closeTimeout : 0))
+        closing.set(life, Math.min(now, start + timeout) + (life.transport.remote ? closeTimeout : 0))
         life.close(closeCode.serviceRestart, '', 'shutdown')
       }
       for (const [life, deadline] of closing) {
-        // Who is terminated has a step more to report its end, and is not waited for after it.
+        // A step early, so that its end is reported in time.
         if (life.info !== null || now >= deadline + LAST) closing.delete(life)
-        else if (now >= deadline) life.terminate('shutdown')
+        else if (now >= deadline - STEP) life.terminate('shutdown')
       }
       if (waiting.size + closing.size > 0) await new Promise((resolve) => { setTimeout(resolve, STEP) })
     }

@@ -1,7 +1,7 @@
 /**
  * The upgrades that are under way: no socket of a refused, undecided or abandoned one stays behind.
  * @fastify/websocket writes the answer of a refused upgrade to a socket that nobody then ends.
- * Invariant: a socket is in the ledger from its `upgrade` event until it is adopted or destroyed.
+ * Invariant: a socket is in the ledger from its `upgrade` event until it is adopted, hijacked or destroyed.
  */
 import type { IncomingMessage } from 'node:http'
 import type { EventEmitter } from 'node:events'
@@ -18,26 +18,33 @@ interface Upgrade {
   readonly written: number
   /** What had been written at the last look. */
   seen: number
-  readonly deadline: number
+  deadline: number
+  /** Set when Fastify has routed it: then it tells when the answer is whole. */
+  response: { readonly headersSent: boolean } | null
 }
+
+/** Others ask for an upgrade (to h2c, say) and take a plain answer just as well: they are not hurried. */
+const isWebSocket = ({ headers }: IncomingMessage): boolean => headers.upgrade?.toLowerCase() === 'websocket'
 
 const UNAVAILABLE = 'HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
 
 export class Upgrades extends Entry {
   readonly #server: EventEmitter
   readonly #wheel: Wheel
-  readonly #timeout: number
+  readonly #timeouts: { readonly decide: number, readonly end: number }
   readonly #tally: Tally
   readonly #underway = new Map<IncomingMessage, Upgrade>()
+  /** Refused, and not gone yet; with the turn in which they are destroyed. */
+  readonly #ending = new Map<Socket, number>()
   #closing = false
   #sweeping: NodeJS.Immediate | null = null
 
-  /** @param timeout how long an upgrade may stay undecided, in ms */
-  constructor (server: EventEmitter, wheel: Wheel, timeout: number, tally: Tally) {
+  /** @param timeouts how long an upgrade may stay undecided, and how long a refused client may take to read why, in ms */
+  constructor (server: EventEmitter, wheel: Wheel, timeouts: { decide: number, end: number }, tally: Tally) {
     super()
     this.#server = server
     this.#wheel = wheel
-    this.#timeout = timeout
+    this.#timeouts = timeouts
     this.#tally = tally
     server.prependListener('upgrade', this.#onUpgrade)
   }
@@ -49,6 +56,12 @@ export class Upgrades extends Entry {
     const upgrade = this.#underway.get(request)
     this.#underway.delete(request)
     return upgrade?.socket
+  }
+
+  /** Fastify has routed this request, and will answer by this response, or leave it to a handler. */
+  routed (request: IncomingMessage, response: { readonly headersSent: boolean }): void {
+    const upgrade = this.#underway.get(request)
+    if (upgrade !== undefined) upgrade.response = response
   }
 
   /** Fastify has sent the whole answer to this request. */
@@ -68,12 +81,14 @@ export class Upgrades extends Entry {
     this.#server.removeListener('upgrade', this.#onUpgrade)
     if (this.#sweeping !== null) clearImmediate(this.#sweeping)
     this.#refuseAll()
+    for (const socket of this.#ending.keys()) socket.destroy()
+    this.#ending.clear()
     this.#wheel.cancel(this)
   }
 
   readonly #onUpgrade = (request: IncomingMessage, socket: Socket): void => {
     const written = socket.bytesWritten ?? 0
-    this.#underway.set(request, { socket, written, seen: written, deadline: this.#wheel.turn + this.#wheel.turns(this.#timeout) })
+    this.#underway.set(request, { socket, written, seen: written, deadline: this.#in(this.#timeouts.decide), response: null })
     if (this.next === null) this.#wheel.wait(this, 1)
     // Fastify answers by itself while it closes; if nobody has by the end of this turn, we do.
     if (this.#closing) this.#sweeping ??= setImmediate(() => { this.#sweeping = null; this.#refuseAll() })
@@ -88,15 +103,36 @@ export class Upgrades extends Entry {
         this.#tally.upgrades.refused++
         this.#underway.delete(request)
       } else if (written > upgrade.written) {
-        // An answer was begun: it is whole when it has not grown since the last look.
-        if (written === upgrade.seen) this.#end(request, upgrade)
-      } else if (this.#wheel.turn >= upgrade.deadline) {
+        this.#see(request, upgrade, written)
+      } else if (this.#wheel.turn >= upgrade.deadline && isWebSocket(request)) {
         this.#tally.upgrades.timedOut++
         this.#refuse(request, upgrade)
       }
       upgrade.seen = written
     }
-    if (this.#underway.size > 0) this.#wheel.wait(this, 1)
+    for (const [socket, deadline] of this.#ending) {
+      if (this.#wheel.turn >= deadline) socket.destroy()
+      if (socket.destroyed) this.#ending.delete(socket)
+    }
+    if (this.#underway.size + this.#ending.size > 0) this.#wheel.wait(this, 1)
+  }
+
+  /** Looks at an answer that was begun. */
+  #see (request: IncomingMessage, upgrade: Upgrade, written: number): void {
+    if (upgrade.response?.headersSent === false) {
+      // Hijacked: whoever wrote past the response has the socket now, unless it has ended it.
+      if (upgrade.socket.writableEnded) this.#end(request, upgrade)
+      else this.#underway.delete(request)
+    } else if (written !== upgrade.seen) {
+      // What passes no hook of ours is written at once, as a rule, and whole when it has not grown for a while.
+      upgrade.deadline = this.#in(upgrade.response === null ? this.#timeouts.end : this.#timeouts.decide)
+    } else if (this.#wheel.turn >= upgrade.deadline) {
+      this.#end(request, upgrade)
+    }
+  }
+
+  #in (ms: number): number {
+    return this.#wheel.turn + this.#wheel.turns(ms)
   }
 
   #refuseAll (): void {
@@ -112,6 +148,8 @@ export class Upgrades extends Entry {
   #end (request: IncomingMessage, { socket }: Upgrade): void {
     this.#tally.upgrades.refused++
     this.#underway.delete(request)
+    this.#ending.set(socket, this.#in(this.#timeouts.end))
+    if (this.next === null) this.#wheel.wait(this, 1)
     if (socket.destroySoon !== undefined) socket.destroySoon()
     else socket.end(() => { socket.destroy() })
   }

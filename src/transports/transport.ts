@@ -19,14 +19,20 @@ export interface TransportEnd {
   readonly reason: string
   /** What the wire says of why; the connection may know better. */
   readonly cause: Cause
+  /** How long nothing had passed in either direction, in ms; NaN if that is not known exactly. */
+  readonly idle: number
 }
 
 /** What a transport tells the connection above it. */
 export interface TransportOwner {
   /** A listener of the app's threw or rejected. */
   failed (error: unknown): void
+  /** What waited here has been taken, in part or in whole. */
+  flushed (): void
   /** Messages came for which there is no reader, and were let go. */
   dropped (messages: number, bytes: number): void
+  /** One more was, after it was told that nobody reads. */
+  ignored (): void
   /** The last word: nothing is read or written any more. */
   ended (end: TransportEnd): void
 }
@@ -49,10 +55,12 @@ export interface Transport {
   readonly fault: Error | null
   /** Bytes heard from the peer, or events where there is no byte counter: compare, do not interpret. */
   heard (): number
-  /** Hand-overs that had to wait and are done: only a live peer makes room. */
-  progress (): number
+  /** Grows whenever something that waited has been taken. */
+  advance (): number
   /** Bytes that wait, or are not known to have arrived. */
   backlog (): number
+  /** The most of them, in bytes, that the peer has to take in before it can answer anything. */
+  span (): number
   /** Sends a message; true if nothing of it waits here. Only while `open`. */
   send (payload: Payload, binary: boolean): boolean
   /** A ping whose answer nobody awaits. */
@@ -63,12 +71,17 @@ export interface Transport {
   messages (): AsyncIterableIterator<Message>
   pause (): void
   resume (): void
-  /** Reads on although paused, until something is heard. */
-  peek (on: boolean): void
-  /** The route handler has returned, and all that it awaited with it. */
+  /** Reads on although paused, until something is heard; false if too much waits already. */
+  peek (on: boolean): boolean
+  /** The route handler has returned, and all that it awaited with it; or nobody waits for that any more. */
   settled (): void
-  /** Starts the closing handshake. The code is one that may be sent. */
-  close (code: number, reason: string): void
+  /** The shutdown has begun, and is the one that closes from now on. */
+  claim (): void
+  /**
+   * Starts the closing handshake behind what waits, or, if that shall be `dropped`, at once; false if one
+   * is under way already. The code is one that may be sent.
+   */
+  close (code: number, reason: string, dropped: boolean): boolean
   /** Ends it at once, without a word. */
   terminate (): void
 }

@@ -9,7 +9,7 @@ import { until } from '../support/app.js'
 import { startRemote } from '../support/remote.js'
 import { BUSY } from './support/bound.js'
 import { startFleet } from './support/fleet.js'
-import { needs } from './support/needs.js'
+import { needs } from '../support/needs.js'
 import { createNetwork } from './support/network.js'
 
 test('fastify.close() tells the live 1012, waits for no one longer than it may, and the process ends by itself', async (t) => {
@@ -18,7 +18,7 @@ test('fastify.close() tells the live 1012, waits for no one longer than it may, 
   const closeTimeout = 1000
   const network = createNetwork(t, 'lost', 'live')
   const { lost, live } = network.groups
-  const server = await startRemote(t, { host: '0.0.0.0', prefix: network.server, lifeline: { drain, closeTimeout } })
+  const server = await startRemote(t, { host: '0.0.0.0', prefix: network.server, lifeline: { drain, closeTimeout, backpressure: { limit: 64 * 1024 * 1024 } } })
   const url = (host: string, path: string): string => `ws://${host}:${server.port}/${path}`
   const [blackholed, mute, paused, deaf, well] = await Promise.all(
     [lost, live, live, live, live].map((group) => startFleet(t, group.prefix)))

@@ -13,10 +13,10 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { until } from '../support/app.js'
+import { level, until } from '../support/app.js'
 import { startRemote } from '../support/remote.js'
 import { startFleet } from './support/fleet.js'
-import { needs } from './support/needs.js'
+import { needs } from '../support/needs.js'
 
 /** nginx knows no port 0: asked of the kernel, and taken a moment later. */
 async function freePort (): Promise<number> {
@@ -87,6 +87,20 @@ describe('behind nginx with proxy_read_timeout 3s', { concurrency: true }, () =>
     assert.deepEqual(await server.closed(), [])
     assert.equal((await fleet.state()).every(({ open }) => open), true)
     assert.equal(await fleet.echo(10), 10)
+  })
+
+  test('with an interval that is too long, one warning says after which time connections are cut', async (t) => {
+    if (!needs(t, 'nginx')) return
+    const server = await startRemote(t, { lifeline: { heartbeat: { interval: 10_000, timeout: 1000 } } })
+    const fleet = await startFleet(t)
+    const port = await startNginx(t, server.port)
+    await fleet.connect(`ws://127.0.0.1:${port}/echo`, 'ws', 10)
+    await fleet.connect(`ws://127.0.0.1:${port}/silent`, 'ws', 10)
+    await until('they are cut', async () => (await server.closed()).length === 20)
+    assert.deepEqual(new Set((await server.closed()).map(({ cause }) => cause)), new Set(['reset']))
+    const warnings = (await server.lines()).filter((line) => line.level === level.warn)
+    assert.equal(warnings.length, 1)
+    assert.match(warnings[0]!.msg, /^lifeline: connections are cut after 3\.\d s without traffic: .* keep heartbeat\.interval \(10000 ms\) below that$/)
   })
 
   test('the bare @fastify/websocket loses it after 3 s', async (t) => {

@@ -83,27 +83,35 @@ for (const [name, live] of Object.entries(failing)) {
 }
 
 for (const [name, listener] of [['throws', boom], ['rejects', rejects]] as const) {
-  test(`a close listener that ${name} is one error line and one error event, and keeps the event from no other listener`, async (t) => {
-    const told: string[] = []
-    const { app, url, errors } = await start(t, {
-      routes: (app) => {
-        app.get('/', { websocket: true }, (socket) => {
-          socket.on('message', () => {})
-          socket.prependListener('close', listener)
-          socket.on('close', () => { told.push('close') })
-        })
-        app.lifeline.on('error', () => { told.push('error') })
-      }
+  for (const [kind, read] of [['with a message reader', true], ['without one', false]] as const) {
+    test(`a close listener that ${name}, on a handler ${kind}: one error line and one error event; no other listener misses the event, and nobody else is touched`, async (t) => {
+      const told: string[] = []
+      const { app, url, errors, closed } = await start(t, {
+        routes: (app) => {
+          app.get('/', { websocket: true }, (socket) => {
+            if (read) socket.on('message', () => {})
+            socket.prependListener('close', listener)
+            socket.on('close', () => { told.push('close') })
+          })
+          app.get('/other', { websocket: true }, (socket) => { socket.on('message', (data: Buffer) => { socket.send(data) }) })
+          app.lifeline.on('error', () => { told.push('error') })
+        }
+      })
+      const other = await connect(t, `${url}/other`)
+      const end = ended(app)
+      const client = await connect(t, url)
+      client.close(1000)
+      assert.equal((await end).cause, 'client')
+      await new Promise(setImmediate)
+      assert.deepEqual(told.toSorted(), ['close', 'error'])
+      assert.equal(errors().length, 1)
+      assert.equal(app.websocketServer.clients.size, 1)
+      other.send('still there')
+      assert.equal(String((await once(other, 'message'))[0]), 'still there')
+      assert.equal(closed.length, 1)
+      assert.equal(app.lifeline.size, 1)
     })
-    const end = ended(app)
-    const client = await connect(t, url)
-    client.close(1000)
-    assert.equal((await end).cause, 'client')
-    await new Promise(setImmediate)
-    assert.deepEqual(told.toSorted(), ['close', 'error'])
-    assert.equal(errors().length, 1)
-    assert.equal(app.websocketServer.clients.size, 0)
-  })
+  }
 }
 
 test('only the first failure of a connection is told; what follows from it is not', async (t) => {

@@ -4,7 +4,7 @@ import { connect as connectSocket } from 'node:net'
 import type { Socket } from 'node:net'
 import { test } from 'node:test'
 import { connect, start, until } from '../support/app.js'
-import { startRemote } from '../support/remote.js'
+import { sockets, startRemote } from '../support/remote.js'
 import type { Remote } from '../support/remote.js'
 
 const TIMES = 1_000
@@ -50,7 +50,8 @@ const cases = {
 
 for (const [name, [path, answer]] of Object.entries(cases)) {
   test(`${name}: a thousand refused upgrades leave no socket, and close() settles`, async (t) => {
-    const remote = await startRemote(t, { lifeline: { upgradeTimeout: 200 } })
+    // An answer that passes no hook counts as whole when it has not grown for closeTimeout.
+    const remote = await startRemote(t, { lifeline: { upgradeTimeout: 200, closeTimeout: 500 } })
     const before = remote.sockets()
     assert.deepEqual([...await many(() => refused(remote.port, path))], [answer])
     assert.equal((await remote.stats()).upgrades.refused, TIMES)
@@ -60,51 +61,76 @@ for (const [name, [path, answer]] of Object.entries(cases)) {
 }
 
 test('a client gone during a slow hook, by FIN or by reset: a thousand leave no socket', async (t) => {
-  const remote = await startRemote(t)
-  const before = remote.sockets()
+  const enter = new Map<string, () => void>()
+  let entries = 0
+  const { app, port, errors, closed } = await start(t, {
+    before: (app) => {
+      app.addHook('onRequest', async ({ headers, raw: { socket } }) => {
+        entries++
+        // It takes until the client is known to have left.
+        const left = new Promise((resolve) => { socket.once(headers['x-leaves'] === 'by reset' ? 'close' : 'end', resolve) })
+        enter.get(String(headers['x-n']))!()
+        await left
+      })
+    },
+    routes: (app) => app.get('/', { websocket: true }, () => { assert.fail('the handler ran') })
+  })
+  const before = sockets(process.pid)
   let count = 0
   await many(async () => {
-    const socket = connectSocket({ port: remote.port, host: '127.0.0.1' })
-    socket.on('error', () => {})
-    socket.write(request('/hook?do=slow'))
-    await once(socket, 'connect')
-    await new Promise(setImmediate)
-    if (++count % 2 === 0) socket.resetAndDestroy()
+    const n = ++count
+    const reset = n % 2 === 0
+    const socket = connectSocket({ port, host: '127.0.0.1' })
+    const entered = new Promise<void>((resolve) => { enter.set(String(n), resolve) })
+    socket.write(request('/', `x-n: ${n}\r\nx-leaves: ${reset ? 'by reset' : 'by FIN'}\r\n`))
+    await entered
+    if (reset) socket.resetAndDestroy()
     else socket.destroy()
     return ''
   })
-  await until('no connection is left', async () => await remote.size() === 0)
-  assert.deepEqual((await remote.lines()).filter(({ level }) => level >= 50), [])
-  await noneLeft(remote, before)
+  assert.equal(entries, TIMES)
+  await until('all are counted', () => app.lifeline.stats().upgrades.refused >= TIMES)
+  const { upgrades, opened } = app.lifeline.stats()
+  assert.deepEqual({ upgrades, opened, closed }, { upgrades: { refused: TIMES, timedOut: 0 }, opened: 0, closed: [] })
+  assert.deepEqual(errors(), [])
+  await until('no socket is left', () => sockets(process.pid) <= before)
+  const began = performance.now()
+  await app.close()
+  assert.ok(performance.now() - began < 5_000)
 })
 
-test('503 while closing: sockets that ask for an upgrade meanwhile are answered and ended, and close() settles', async (t) => {
-  let release!: () => void
-  const { app, port } = await start(t, {
-    routes: (app) => {
-      app.get('/', { websocket: true }, () => {})
-      // Keeps the server in its closing for as long as the test wants it.
-      app.addHook('preClose', (done) => { release = done })
-    }
-  })
-  const idle = await Promise.all(Array.from({ length: TIMES }, async () => {
-    const socket = connectSocket({ port, host: '127.0.0.1', allowHalfOpen: true })
+test('503 while closing: a thousand sockets that ask for an upgrade meanwhile are answered and ended, and close() settles', async (t) => {
+  const remote = await startRemote(t, { lifeline: { closeTimeout: 8_000 } })
+  const before = remote.sockets()
+  const reach = async (): Promise<Socket> => {
+    const socket = connectSocket({ port: remote.port, host: '127.0.0.1', allowHalfOpen: true })
     await once(socket, 'connect')
     return socket
-  }))
-  const closing = app.close()
-  await until('the closing has begun', () => release !== undefined)
-  const answers = await Promise.all(idle.map(async (socket: Socket) => {
+  }
+  // A peer that does not answer the close frame keeps the server in its closing for as long as the test wants it.
+  const stubborn = await reach()
+  stubborn.write(request('/silent'))
+  await once(stubborn, 'data')
+  const idle: Socket[] = []
+  while (idle.length < TIMES) idle.push(...await Promise.all(Array.from({ length: AT_ONCE }, reach)))
+  await until('all are accepted', () => remote.sockets() === before + 1 + TIMES)
+  const told = once(stubborn, 'data')
+  const closing = remote.close()
+  assert.equal((await told)[0].toString('hex'), '880203f4', 'the closing has begun, with 1012')
+  const answers = await Promise.all(idle.map(async (socket) => {
     let answer = ''
     socket.setEncoding('latin1').on('data', (chunk) => { answer += chunk })
-    socket.write(request('/'))
+    socket.write(request('/silent'))
     await once(socket, 'end')
     socket.destroy()
     return answer.split('\r\n')[0]
   }))
   assert.deepEqual([...new Set(answers)], ['HTTP/1.1 503 Service Unavailable'])
-  release()
-  await closing
+  await until('no socket is left but the one', () => remote.sockets() <= before + 1)
+  assert.equal(await remote.size(), 1, 'it is still closing')
+  stubborn.destroy()
+  assert.ok(await closing < 8_000)
+  assert.equal(await remote.exited, 0)
 })
 
 test('upgrades that wait in a hook when close() begins are refused with 503, and close() settles', async (t) => {

@@ -4,20 +4,38 @@
  */
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { readdirSync, readlinkSync } from 'node:fs'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import type { CloseInfo, LifelineOptions, Stats } from '../../src/index.js'
+import type { CloseInfo, LifelineOptions, PushResult, Stats } from '../../src/index.js'
 import type { LogLine } from './app.js'
 
 export interface RemoteOptions {
   lifeline?: LifelineOptions
   host?: string
+  /** wss, with a certificate that nobody knows. */
+  tls?: boolean
   /** Without the plugin: @fastify/websocket alone. */
   bare?: boolean
+  /** Nothing is kept of what is over, so that what leaks can be seen; `closed()` and `lines()` stay empty. */
+  forgets?: boolean
   /** A program to run it with, such as `ip netns exec name`. */
   prefix?: string[]
+}
+
+export interface Census {
+  connections: number
+  groups: number
+  bufferedBytes: number
+  timerRuns: boolean
+  /** Whether an fd was given more than once. */
+  fdTwice: boolean
+  /** What keeps the process alive, by kind. */
+  resources: Record<string, number>
+  /** Listeners on the servers and the process, by event. */
+  listeners: Record<string, number>
+  heap: number
 }
 
 /** What the process can be asked; see server.ts. */
@@ -33,8 +51,16 @@ export interface Calls {
   /** The stated bound of the heartbeat, in ms. */
   bound (): number
   broadcast (data: unknown): number
-  /** Pushes `count` messages of `bytes` bytes. */
-  flood (fd: number, count: number, bytes: number): boolean
+  /** Pushes `count` messages of `bytes` bytes that cannot be compressed, or sends them on the socket itself. */
+  flood (fd: number, count: number, bytes: number, bySocket?: boolean): boolean
+  /** Pushes messages of `bytes` bytes, each another, until one is not taken: how many were, what it said, and what waited at most. */
+  fill (fd: number, bytes: number): { taken: number, result: PushResult, most: number }
+  /** Waits for `drained()`; what waits then. */
+  drained (fd: number): number
+  /** Resident bytes of the process. */
+  resident (): number
+  /** What the process holds, after a collection of garbage. */
+  census (): Census
   pauseAll (): void
   /** Blocks the event loop, in ms. */
   stall (ms: number): void
@@ -78,11 +104,26 @@ export interface Launched {
   call: (name: string, args: unknown[]) => Promise<unknown>
 }
 
+/**
+ * Processes that start take all of a small machine. Whoever measures begins when all that are
+ * starting have started, or its clients are too slow for a heartbeat that is short for a test.
+ */
+let starting = 0
+const quiet = new EventEmitter()
+quiet.setMaxListeners(0)
+
+async function settled (): Promise<void> {
+  starting--
+  if (starting === 0) quiet.emit('quiet')
+  else await once(quiet, 'quiet')
+}
+
 export async function launch (t: TestContext, path: string, setup: object, prefix: string[] = []): Promise<Launched> {
+  starting++
   const [program, ...args] = [...prefix, process.execPath]
   const child = fork(path, [JSON.stringify(setup)], {
     execPath: program!,
-    execArgv: [...args, '--import', 'tsx'],
+    execArgv: [...args, '--expose-gc', '--import', 'tsx'],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     serialization: 'advanced'
   })
@@ -97,7 +138,7 @@ export async function launch (t: TestContext, path: string, setup: object, prefi
   const [ready] = await Promise.race([
     once(child, 'message'),
     exited.then((code) => { throw new Error(`the process of ${path} ended at its start, with ${code}`) })
-  ])
+  ]).finally(settled)
   let last = 0
   const waiting = new Map<number, { resolve: (value: unknown) => void, reject: (error: Error) => void }>()
   child.on('message', ({ id, value, error }: { id: number, value?: unknown, error?: string }) => {

@@ -4,7 +4,11 @@
  * ?ms= per message; /hook?do=… is refused, or not decided, by a hook.
  */
 import Fastify from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import type WebSocket from 'ws'
 import fastifyWebsocket from '@fastify/websocket'
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import lifeline from '../../src/index.js'
@@ -14,8 +18,14 @@ import type { Calls, RemoteOptions } from './remote.js'
 
 const setup: RemoteOptions = JSON.parse(process.argv[2] ?? '{}')
 const { stream, lines } = keepLog()
-const app = Fastify({ logger: { level: 'debug', stream } })
+const read = (name: string): Buffer => readFileSync(new URL(name, import.meta.url))
+const app = Fastify({
+  logger: { level: setup.forgets === true ? 'silent' : 'debug', stream },
+  ...(setup.tls === true && { https: { key: read('localhost.key.pem'), cert: read('localhost.cert.pem') } })
+}) as unknown as FastifyInstance
 const closed: CloseInfo[] = []
+let lastFd = 0
+let fdTwice = false
 
 app.addHook('onRequest', async (request, reply) => {
   if (!request.url.startsWith('/hook')) return
@@ -31,7 +41,11 @@ if (setup.bare === true) {
   await app.register(fastifyWebsocket)
 } else {
   await app.register(lifeline, setup.lifeline ?? {})
-  app.lifeline.on('close', (_connection, info) => { closed.push(info) })
+  app.lifeline.on('open', ({ fd }) => {
+    if (fd <= lastFd) fdTwice = true
+    lastFd = fd
+  })
+  if (setup.forgets !== true) app.lifeline.on('close', (_connection, info) => { closed.push(info) })
 }
 
 const bare = setup.bare === true
@@ -41,7 +55,10 @@ app.get('/echo', { websocket: true }, (socket, request) => {
     else app.safePush(request.fd, data, { binary })
   })
 })
-app.get('/silent', { websocket: true }, () => {})
+const sockets = new Map<number, WebSocket>()
+app.get('/silent', { websocket: true }, (socket, { fd }) => {
+  if (setup.forgets !== true) sockets.set(fd, socket)
+})
 app.get<{ Querystring: { ms: string } }>('/loop', { websocket: true }, async (_socket, request) => {
   const connection = app.lifeline.of(request)
   for await (const { data } of connection.messages()) {
@@ -50,6 +67,33 @@ app.get<{ Querystring: { ms: string } }>('/loop', { websocket: true }, async (_s
   }
 })
 app.get('/hook', { websocket: true }, (socket) => { socket.send('in') })
+const block = Buffer.alloc(64 * 1024)
+// Uses all that a connection has.
+app.get('/busy', { websocket: true }, async (socket, request) => {
+  const connection = app.lifeline.of(request)
+  await Promise.all([connection.join('all'), connection.join(`one:${connection.fd}`)])
+  Object.assign(connection.data, { name: 'busy' })
+  connection.signal.addEventListener('abort', () => {})
+  connection.attached.addEventListener('abort', () => {})
+  connection.closed.then(() => {}, () => {})
+  connection.writable().write('hello')
+  socket.on('pong', () => {})
+  for await (const { data } of connection.messages()) {
+    switch (data) {
+      case 'throw': throw new Error('asked for')
+      case 'close': connection.close(4000, 'asked for'); break
+      case 'terminate': connection.terminate(); break
+      case 'ping': await connection.ping(); break
+      case 'flood': while (connection.bufferedBytes < 4 * block.length) connection.push(block); break
+      case 'overflow':
+        // Nothing goes before the rest of this message, which never comes.
+        socket.send('a fragment', { fin: false })
+        while (connection.push(block) !== 'full');
+        break
+      case 'wait': await new Promise((resolve) => { connection.signal.addEventListener('abort', resolve) })
+    }
+  }
+})
 app.get('/http', async () => 'ok')
 
 const calls: { [K in keyof Calls]: (...args: Parameters<Calls[K]>) => ReturnType<Calls[K]> | Promise<ReturnType<Calls[K]>> } = {
@@ -63,11 +107,38 @@ const calls: { [K in keyof Calls]: (...args: Parameters<Calls[K]>) => ReturnType
   running: () => app.lifeline.heartbeat.running,
   bound: () => app.lifeline.heartbeat.bound,
   broadcast: (data) => app.lifeline.broadcast(data),
-  flood: (fd, count, bytes) => {
-    const data = Buffer.alloc(bytes, 0x61)
-    for (let i = 0; i < count; i++) if (!app.safePush(fd, data)) return false
+  flood: (fd, count, bytes, bySocket) => {
+    const data = randomBytes(bytes)
+    for (let i = 0; i < count; i++) {
+      if (bySocket === true) sockets.get(fd)!.send(data)
+      else if (!app.safePush(fd, data)) return false
+    }
     return true
   },
+  fill: (fd, bytes) => {
+    let most = 0
+    for (let taken = 0; ; taken++) {
+      const result = app.lifeline.push(fd, Buffer.alloc(bytes, taken))
+      if (result !== 'sent' && result !== 'buffered') return { taken, result, most }
+      most = Math.max(most, app.lifeline.get(fd)!.bufferedBytes)
+    }
+  },
+  drained: async (fd) => {
+    await app.lifeline.get(fd)!.drained()
+    return app.lifeline.get(fd)?.bufferedBytes ?? 0
+  },
+  census: () => {
+    globalThis.gc!()
+    const listeners: Record<string, number> = {}
+    for (const [name, emitter] of Object.entries({ server: app.server, websocketServer: app.websocketServer, process })) {
+      for (const event of emitter.eventNames()) listeners[`${name} ${String(event)}`] = emitter.listenerCount(event as never)
+    }
+    const resources: Record<string, number> = {}
+    for (const kind of process.getActiveResourcesInfo()) resources[kind] = (resources[kind] ?? 0) + 1
+    const { connections, groups, bufferedBytes } = app.lifeline.stats()
+    return { connections, groups, bufferedBytes, fdTwice, timerRuns: app.lifeline.heartbeat.running, resources, listeners, heap: process.memoryUsage().heapUsed }
+  },
+  resident: () => process.memoryUsage.rss(),
   pauseAll: () => { for (const connection of app.lifeline) connection.pauseReading() },
   stall: (ms) => {
     const end = performance.now() + ms

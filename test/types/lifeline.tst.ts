@@ -1,13 +1,14 @@
 /**
  * What an app's compiler is told.
  */
+import type { Writable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import Fastify from 'fastify'
 import { describe, expect, test } from 'tstyche'
 import type WebSocket from 'ws'
 import lifeline, { Connection, Lifeline, causes, errors, fastifyLifeline } from '../../src/index.js'
 import type {
-  Cause, CloseInfo, ConnectionData, ConnectionInfo, Drop, HeartbeatOptions, HeartbeatStatus, LifelineEvents, LifelineOptions, LifelineRouteOptions, Message, PushOptions, PushResult, Stats
+  Cause, CloseInfo, ConnectionData, ConnectionInfo, ConnectionWritableOptions, Drop, HeartbeatOptions, HeartbeatStatus, LifelineEvents, LifelineOptions, LifelineRouteOptions, Message, PushOptions, PushResult, Stats
 } from '../../src/index.js'
 
 declare module '../../src/index.js' {
@@ -225,9 +226,9 @@ describe('Connection', () => {
 
 describe('values', () => {
   test('PushResult, Cause, Message, CloseInfo', () => {
-    expect<PushResult>().type.toBe<'sent' | 'buffered' | 'gone' | 'invalid'>()
+    expect<PushResult>().type.toBe<'sent' | 'buffered' | 'full' | 'gone' | 'invalid'>()
     expect<CloseInfo['cause']>().type.toBe<Cause>()
-    expect<Cause>().type.toBe<'client' | 'reset' | 'heartbeat' | 'handler' | 'protocol' | 'limit' | 'server' | 'shutdown'>()
+    expect<Cause>().type.toBe<'client' | 'reset' | 'heartbeat' | 'stalled' | 'backpressure' | 'handler' | 'protocol' | 'limit' | 'server' | 'shutdown'>()
     expect<CloseInfo>().type.toHaveProperty('closedAt')
     expect<Message['data']>().type.toBe<string | Buffer>()
     expect(causes.client.meaning).type.toBeAssignableTo<string>()
@@ -237,5 +238,32 @@ describe('values', () => {
     expect(errors).type.toHaveProperty('FST_ERR_LIFELINE_OPTION')
     expect(errors).type.toHaveProperty('FST_ERR_LIFELINE_ALREADY_REGISTERED')
     expect(new errors.FST_ERR_LIFELINE_NO_CONNECTION().code).type.toBeAssignableTo<string>()
+  })
+})
+
+describe('backpressure and groups', () => {
+  test('options', () => {
+    expect(fastify.register(lifeline, { backpressure: { limit: 1, low: 0, policy: 'close', total: 1_000, stallTimeout: 1 } })).type.not.toRaiseError()
+    expect(fastify.register).type.not.toBeCallableWith(lifeline, { backpressure: { policy: 'wait' } })
+  })
+
+  test('members', () => {
+    expect(connection.drained()).type.toBe<Promise<void>>()
+    expect(connection.writable()).type.toBe<Writable>()
+    expect(connection.writable).type.toBeCallableWith({ objectMode: true, binary: false } satisfies ConnectionWritableOptions)
+    expect(connection.join('a')).type.toBe<Promise<void>>()
+    expect(connection.leave('a')).type.toBe<Promise<void>>()
+    expect(connection.groups).type.toBe<ReadonlySet<string>>()
+    expect(connection.join).type.not.toBeCallableWith(7)
+    expect(fastify.lifeline.group('a')).type.toBe<ReadonlySet<Connection>>()
+    expect(fastify.lifeline.members('a')).type.toBe<Promise<ConnectionInfo[]>>()
+    expect(fastify.lifeline.broadcast).type.toBeCallableWith('x', { group: 'a', except: connection })
+    expect(fastify.lifeline.stats().dropped).type.toBe<{ unread: number, full: number }>()
+  })
+
+  test('events', () => {
+    fastify.lifeline.on('full', (one) => { expect(one).type.toBe<Connection>() })
+    fastify.lifeline.on('drain', (one) => { expect(one).type.toBe<Connection>() })
+    expect<Drop['reason']>().type.toBe<'unread' | 'full'>()
   })
 })

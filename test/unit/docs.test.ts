@@ -25,20 +25,23 @@ function flatten (object: object, path = ''): Array<[string, unknown]> {
     : [[`${path}${name}`, value] as [string, unknown]])
 }
 
+/** A default as the documentation writes it. */
+const show = (value: unknown): string => typeof value === 'string' ? `'${value}'` : typeof value === 'object' ? JSON.stringify(value) : String(value)
+
 test('README names every option with its default, and no other', () => {
   const documented = rows('README.md')
-    .filter(([, value]) => value !== undefined && /^`(\d+|{})`$/.test(value))
-    .map(([name, value]) => [name!.replaceAll('`', ''), JSON.parse(value!.replaceAll('`', ''))])
-  assert.deepEqual(Object.fromEntries(documented), Object.fromEntries(flatten(defaults)))
+    .filter(([, value]) => value !== undefined && /^`(\d+|{}|Infinity|'\w+')`$/.test(value))
+    .map(([name, value]) => [name!.replaceAll('`', ''), value!.replaceAll('`', '')])
+  assert.deepEqual(Object.fromEntries(documented), Object.fromEntries(flatten(defaults).map(([name, value]) => [name, show(value)])))
 })
 
 test('the docstrings of the options give the defaults of the code', () => {
   const source = read('src/plugin/options.ts')
   for (const [path, value] of flatten(defaults)) {
     const name = path.split('.').at(-1)!
-    const docstring = new RegExp(`@default ([\\d_]+|{}) \\*/\\s+${name}\\?:`, 'g')
+    const docstring = new RegExp(`@default ([\\d_]+|{}|Infinity|'\\w+')[^*]*\\*/\\s+${name}\\?:`, 'g')
     const given = [...source.matchAll(docstring)].map(([, text]) => text!.replaceAll('_', ''))
-    assert.ok(given.includes(JSON.stringify(value)), `${path}: ${JSON.stringify(value)} is not among the docstrings of ${name}: ${given.join(', ')}`)
+    assert.ok(given.includes(show(value)), `${path}: ${show(value)} is not among the docstrings of ${name}: ${given.join(', ')}`)
   }
 })
 

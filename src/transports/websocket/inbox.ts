@@ -20,17 +20,21 @@ const OVERHEAD = 64
 export interface RawMessage {
   readonly data: Buffer | ArrayBuffer | Buffer[] | Blob
   readonly binary: boolean
+  /** The listeners have had it already: it is held for a reader. */
+  readonly heard?: boolean
 }
 
 export interface Gate {
   /** Stop, or go on, reading from the peer. */
   hold (on: boolean): void
-  /** Whether somebody beside our own reader waits for messages: a listener of the socket. */
-  wanted (): boolean
+  /** Whether somebody beside our own reader is to get messages: a listener of the socket, or whoever has it resumed. */
+  expected (): boolean
   /** The reader has left. */
   left (): void
   /** So many messages, of so many bytes together, were let go. */
   dropped (messages: number, bytes: number): void
+  /** One more was, of those for whom nobody waits any more. */
+  ignored (): void
 }
 
 export function bytesOf ({ data }: RawMessage): number {
@@ -67,17 +71,22 @@ export class Inbox {
 
   get empty (): boolean { return this.#queue.length === 0 }
 
+  get bytes (): number { return this.#bytes }
+
   get reading (): boolean { return this.#reader !== null }
 
   add (message: RawMessage): void {
-    if (this.#pushOnly && this.#unwanted) return
+    if (this.#pushOnly && this.#unwanted) {
+      this.#gate.ignored()
+      return
+    }
     this.#queue.push(message)
     this.#bytes += bytesOf(message) + OVERHEAD
     this.#reader?.wake?.()
     this.#bound()
   }
 
-  /** The handler has settled: who has not attached a reader by now may have none to attach. */
+  /** The handler has settled, or is at work for too long: who has not attached a reader by now may have none to attach. */
   settled (): void {
     this.#awaited = false
     this.#bound()
@@ -94,9 +103,11 @@ export class Inbox {
 
   /** Whatever is held is of no use any more. */
   discard (): void {
+    const unheard = this.#queue.filter(({ heard }) => heard !== true)
     this.#queue = []
     this.#bytes = 0
     if (this.#full) this.#hold(false)
+    if (unheard.length > 0) this.#gate.dropped(unheard.length, unheard.reduce((sum, message) => sum + bytesOf(message), 0))
   }
 
   /** No more will come; what is held can still be read. */
@@ -109,6 +120,7 @@ export class Inbox {
     if (this.#reader !== null) throw new FST_ERR_LIFELINE_ALREADY_READING()
     const reader: { wake: (() => void) | null } = { wake: null }
     this.#reader = reader
+    this.#pushOnly = false
     const stop = (): void => {
       if (this.#reader !== reader) return
       this.#reader = null
@@ -139,15 +151,12 @@ export class Inbox {
     }
   }
 
-  get #unwanted (): boolean { return this.#reader === null && !this.#gate.wanted() }
+  get #unwanted (): boolean { return this.#reader === null && !this.#gate.expected() }
 
   #bound (): void {
     if (!this.#awaited && this.#bytes > HELD_MAX && this.#unwanted) {
-      const messages = this.#queue.length
-      const bytes = this.#bytes - messages * OVERHEAD
       this.#pushOnly = true
       this.discard()
-      this.#gate.dropped(messages, bytes)
       return
     }
     const high = this.#reader === null ? HELD_MAX : HIGH_WATER

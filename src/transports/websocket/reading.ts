@@ -5,20 +5,30 @@
  */
 import type WebSocket from 'ws'
 import type { Message } from '../transport.js'
-import { Inbox, toBuffer } from './inbox.js'
+import { HIGH_WATER, Inbox, toBuffer } from './inbox.js'
 import type { Gate, RawMessage } from './inbox.js'
 import type { Bare } from './supervise.js'
 
 /** Present while messages wait for a listener: with it, EventEmitter announces new ones. */
 const announce = (): void => {}
 
+/**
+ * What may wait for a reader that is stuck, in bytes, before the peer is not looked at any more: every look
+ * lets a little in. (Then the kernel finds it dead, when nobody acknowledges the pings: some 15 minutes.)
+ */
+const PEEK_MAX = 4 * HIGH_WATER
+
+/** Who is told of messages that nobody got; see Gate. */
+export type ReadingOwner = Pick<Gate, 'dropped' | 'ignored'>
+
 export class Reading implements Gate {
   readonly #socket: WebSocket
   readonly #bare: Bare
-  readonly #dropped: (messages: number, bytes: number) => void
+  readonly #owner: ReadingOwner
   #inbox: Inbox | null = null
-  /** A listener has taken a message: from then on no listener means none wanted, as with ws. */
+  /** A listener has taken a message: once the handler has settled, no listener means none wanted, as with ws. */
   #listened = false
+  #releasing = false
   #settled = false
   #ended = false
   /** Paused by the app. */
@@ -31,10 +41,10 @@ export class Reading implements Gate {
   /** It was paused when it did: the listeners did not want what comes. */
   #muted = false
 
-  constructor (socket: WebSocket, bare: Bare, dropped: (messages: number, bytes: number) => void) {
+  constructor (socket: WebSocket, bare: Bare, owner: ReadingOwner) {
     this.#socket = socket
     this.#bare = bare
-    this.#dropped = dropped
+    this.#owner = owner
   }
 
   get paused (): boolean { return this.#paused || this.#behind }
@@ -49,7 +59,8 @@ export class Reading implements Gate {
     if (this.#paused) return 'inbox'
     const waiting = this.#inbox !== null && !this.#inbox.empty
     if (listening) return waiting ? 'inbox' : 'listeners'
-    return this.#listened && !waiting ? 'nobody' : 'inbox'
+    // While the handler is at work another reader may come, as after a first message that was awaited.
+    return this.#listened && this.#settled && !waiting ? 'nobody' : 'inbox'
   }
 
   /** Takes a message from the wire; true if the listeners must not see it now. */
@@ -59,11 +70,14 @@ export class Reading implements Gate {
       this.#listened = true
       return false
     }
-    if (taker === 'nobody') return true
+    if (taker === 'nobody') {
+      this.ignored()
+      return true
+    }
     const inbox = this.#open()
-    inbox.add({ data, binary })
-    if (this.#peeking) this.peek(false)
     const listening = this.wanted()
+    inbox.add({ data, binary, heard: taker === 'reader' && listening })
+    if (this.#peeking) this.peek(false)
     if (taker === 'reader') return !listening
     this.#expect()
     // It may have come unannounced: removeAllListeners takes the announcement away too.
@@ -104,13 +118,23 @@ export class Reading implements Gate {
   }
 
   dropped (messages: number, bytes: number): void {
-    this.#dropped(messages, bytes)
+    this.#owner.dropped(messages, bytes)
   }
 
-  /** Reads on although paused, until the next message at the latest. */
-  peek (on: boolean): void {
-    this.#peeking = on
+  ignored (): void {
+    this.#owner.ignored()
+  }
+
+  /** Reads on although paused, until the next message at the latest; false if too much waits already. */
+  peek (on: boolean): boolean {
+    this.#peeking = on && (this.#inbox === null || this.#inbox.bytes < PEEK_MAX)
     this.#apply()
+    return this.#peeking
+  }
+
+  /** Whoever paused the socket will resume it for somebody. */
+  expected (): boolean {
+    return this.#paused || this.wanted()
   }
 
   /** Whether a listener waits for messages. */
@@ -130,6 +154,11 @@ export class Reading implements Gate {
     this.#inbox?.discard()
     this.#inbox?.end()
     if (this.#socket.isPaused) this.#bare.resume(this.#socket)
+  }
+
+  /** The app closes the socket itself: its listeners get what comes until the peer's answer, as with ws. */
+  closingByApp (): void {
+    if (!this.wanted()) this.closing()
   }
 
   /** Nothing comes any more: listeners get what waits for them, before they hear of the end. */
@@ -169,16 +198,21 @@ export class Reading implements Gate {
   /** Gives to the listeners what waits for them. */
   #release (): void {
     const inbox = this.#inbox
-    if (inbox === null) return
+    // A listener that pauses and resumes comes back here: the loop that called it goes on.
+    if (inbox === null || this.#releasing) return
+    this.#releasing = true
+    // What a listener throws does not come out here: it is supervised.
     while (!inbox.reading && !this.#paused && this.wanted()) {
       const message = inbox.take()
       if (message === undefined) {
         this.#socket.off('newListener', announce)
-        return
+        break
       }
+      if (message.heard === true) continue
       this.#listened = true
       this.#bare.emit(this.#socket, 'message', this.#asWanted(message), message.binary)
     }
+    this.#releasing = false
   }
 
   /** The listener's `binaryType`, which it may have set after the message came. */

@@ -24,8 +24,10 @@ export interface Supervisor {
   threw (error: unknown): void
   /** The app is about to send a message, or a fragment of one, on the socket itself. */
   sending (): void
-  /** It has done so; `fin` false: there are fragments to come. */
-  sent (fin: boolean): void
+  /** It has done so, so many bytes, more or less; `fin` false: there are fragments to come. */
+  sent (fin: boolean, bytes: number): void
+  /** What it sent has been taken. */
+  flushed (): void
   /** `close` is called on an open socket, by the app or by ws; true if the call is kept for later. */
   closing (code: number | undefined): boolean
   /** It was, and the close frame is on its way. */
@@ -58,6 +60,9 @@ export interface Supervision {
 
 type Listener = (this: unknown, event: unknown) => unknown
 type Handler = Listener | { handleEvent: Listener }
+
+/** Cheap, not exact: the length of a string is in characters. */
+const roughSize = (data: any): number => data?.length ?? data?.byteLength ?? data?.size ?? 0
 
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
@@ -170,10 +175,15 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
     }
 
     override send (data: any, options?: any, done?: any): void {
-      if (this.#supervisor === null) return super.send(data, options, done)
-      this.#supervisor.sending()
-      super.send(data, options, done)
-      this.#supervisor.sent(options?.fin !== false)
+      const supervisor = this.#supervisor
+      if (supervisor === null || this.readyState !== Base.OPEN) return super.send(data, options, done)
+      if (typeof options === 'function') [options, done] = [undefined, options]
+      supervisor.sending()
+      super.send(data, options, (error?: Error) => {
+        supervisor.flushed()
+        if (typeof done === 'function') done(error)
+      })
+      supervisor.sent(options == null || !('fin' in options) || Boolean(options.fin), roughSize(data))
     }
 
     override close (code?: number, reason?: string | Buffer): void {

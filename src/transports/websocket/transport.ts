@@ -13,6 +13,15 @@ import { Reading } from './reading.js'
 import type { Bare, Supervision, Supervisor } from './supervise.js'
 import { Writer } from './writer.js'
 
+/**
+ * After how many bytes a mark is due while few are open, and how many may be: with each dozen that is open
+ * they come half as often, so that they reach over all that a kernel may hold (5 MiB).
+ */
+const MARK = { every: 64 * 1024, dozen: 12, most: 36 }
+
+/** What ws calls a message, or a frame, that is longer than allowed. */
+const tooLong = new Set(['WS_ERR_UNSUPPORTED_MESSAGE_LENGTH', 'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH'])
+
 /** What a socket reads and writes. A real one counts its bytes. */
 type Stream = Duplex & { bytesRead?: number, bytesWritten?: number }
 
@@ -26,8 +35,14 @@ export class WebSocketTransport implements Transport, Supervisor {
   readonly #writer: Writer
   readonly #reading: Reading
   readonly #pings = new Pings()
+  readonly #marks: boolean
+  #sinceMark = 0
   #owner: TransportOwner | null = null
+  /** What ws reads the stream with: it takes it off when the peer's close frame, or a fault, has come. */
+  readonly #receiver: unknown
   #events = 0
+  /** When nothing more was known to have passed, monotonic in ms; and what had, until then. */
+  #quiet = { at: 0, heard: 0, written: 0 }
   /** The first close code on the wire, and its reason. */
   #said: { code: number, reason: string } | null = null
   #cause: Cause | null = null
@@ -37,18 +52,28 @@ export class WebSocketTransport implements Transport, Supervisor {
 
   /**
    * @param defers whether a `close()` without arguments is held for a moment, in case a shutdown begins: see `closing`
-   * @param marks whether a ping goes out after every 64 KiB. The kernel may take megabytes at once and show no
-   * progress for minutes on a slow line; the pongs to these show that the peer takes them.
+   * @param marks whether a ping goes out after every 64 KiB. The kernel may take megabytes at once, and a slow
+   * line may need minutes for them; the pongs to these show that the peer takes them.
    */
   constructor (socket: WebSocket, stream: Stream, supervision: Supervision, defers: boolean, marks: boolean) {
     this.#socket = socket
     this.#stream = stream
     this.#bare = supervision.bare
     this.#defers = defers
-    // Under an extension each fragment would be compressed by itself.
-    this.#writer = new Writer(socket, supervision.bare, socket.extensions === '', marks ? () => { this.beat() } : null)
-    this.#reading = new Reading(socket, supervision.bare, (messages, bytes) => { this.#owner?.dropped(messages, bytes) })
+    this.#receiver = stream.listeners('data').at(-1)
+    this.#marks = marks
+    this.#writer = new Writer(socket, supervision.bare, {
+      // Under an extension each fragment would be compressed by itself.
+      fragments: socket.extensions === '',
+      handed: (bytes) => { this.#handed(bytes) },
+      flushed: () => { this.#owner?.flushed() }
+    })
+    this.#reading = new Reading(socket, supervision.bare, {
+      dropped: (messages, bytes) => { this.#owner?.dropped(messages, bytes) },
+      ignored: () => { this.#owner?.ignored() }
+    })
     this.#pings.confirmed = this.#written
+    this.#hush()
   }
 
   /** From now on the owner is told of all that happens. */
@@ -59,7 +84,8 @@ export class WebSocketTransport implements Transport, Supervisor {
 
   // As the connection sees it.
 
-  get open (): boolean { return this.#socket.readyState === this.#socket.OPEN }
+  // The stream may have been destroyed behind the back of ws, which learns of it a turn later.
+  get open (): boolean { return this.#socket.readyState === this.#socket.OPEN && !this.#stream.destroyed }
 
   get remote (): boolean { return this.#stream.bytesRead !== undefined }
 
@@ -75,16 +101,20 @@ export class WebSocketTransport implements Transport, Supervisor {
 
   heard (): number { return this.#stream.bytesRead ?? this.#events }
 
-  progress (): number { return this.#writer.progress }
+  advance (): number { return this.#writer.completed + this.#pings.confirmed }
 
-  backlog (): number { return this.#writer.queuedBytes + this.#written - this.#pings.confirmed }
+  backlog (): number { return this.#writer.queuedBytes + this.#given - this.#pings.confirmed }
+
+  span (): number { return this.#pings.stretch(this.#given) }
 
   send (payload: Payload, binary: boolean): boolean {
     return this.#writer.send(payload, binary)
   }
 
   beat (): void {
-    if (this.open) this.#socket.ping(this.#pings.open(performance.now(), this.#written))
+    if (!this.open || this.#pings.full) return
+    this.#sinceMark = 0
+    this.#socket.ping(this.#pings.open(performance.now(), this.#written))
   }
 
   ping (): Promise<number> {
@@ -100,17 +130,21 @@ export class WebSocketTransport implements Transport, Supervisor {
 
   resume (): void { this.#socket.resume() }
 
-  peek (on: boolean): void { this.#reading.peek(on) }
+  peek (on: boolean): boolean { return this.#reading.peek(on) }
 
   settled (): void { this.#reading.settled() }
 
-  close (code: number, reason: string): void {
+  claim (): void { this.#undefer() }
+
+  close (code: number, reason: string, dropped: boolean): boolean {
     this.#undefer()
-    if (!this.open) return
+    if (!this.open) return false
     this.#said = { code, reason }
-    this.#writer.flush()
+    if (dropped) this.#writer.discard()
+    else this.#writer.flush()
     this.#bare.close(this.#socket, code, reason)
     this.#reading.closing()
+    return true
   }
 
   terminate (): void {
@@ -125,7 +159,10 @@ export class WebSocketTransport implements Transport, Supervisor {
   }
 
   pong (data: Buffer): boolean {
-    return this.#pings.answer(data, performance.now())
+    if (!this.#pings.answer(data, performance.now())) return false
+    this.#hush()
+    this.#handed(0)
+    return true
   }
 
   arrived (): void { this.#events++ }
@@ -133,19 +170,30 @@ export class WebSocketTransport implements Transport, Supervisor {
   listening (): void { this.#reading.listening() }
 
   faulted (error: Error): void {
+    if (!this.#concluded) {
+      // Not what the peer sent, but what the app did: a Blob that cannot be read.
+      this.#cause ??= 'handler'
+      this.#owner?.failed(error)
+      return
+    }
     this.#fault = error
-    this.#cause ??= (error as NodeJS.ErrnoException).code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' ? 'limit' : 'protocol'
+    this.#cause ??= tooLong.has(String((error as NodeJS.ErrnoException).code)) ? 'limit' : 'protocol'
   }
 
   threw (error: unknown): void { this.#owner?.failed(error) }
 
   sending (): void { this.#writer.flush() }
 
-  sent (fin: boolean): void { this.#writer.hold(!fin) }
+  flushed (): void { this.#owner?.flushed() }
+
+  sent (fin: boolean, bytes: number): void {
+    this.#writer.hold(!fin)
+    this.#handed(bytes)
+  }
 
   /**
    * Both the app and ws call `close`. ws does when the peer's close frame or a fault has come, and it
-   * has taken its listener off the stream by then (`#concluded`). Where the app registered @fastify/websocket by
+   * has taken its receiver off the stream by then (`#concluded`). Where the app registered @fastify/websocket by
    * itself, the preClose hook of that closes all sockets without a code: such a call waits for the
    * end of this turn of the loop, by when our shutdown has begun, or has not.
    */
@@ -163,11 +211,11 @@ export class WebSocketTransport implements Transport, Supervisor {
     this.#said = { code: code ?? closeCode.noStatus, reason: String(reason ?? '') }
     if (this.#concluded) return
     this.#cause ??= 'server'
-    this.#reading.closing()
+    this.#reading.closingByApp()
   }
 
   terminating (): void {
-    this.#cause ??= 'server'
+    if (this.open) this.#cause ??= 'server'
     this.#writer.discard()
   }
 
@@ -180,12 +228,34 @@ export class WebSocketTransport implements Transport, Supervisor {
     this.#reading.end()
     this.#pings.end()
     const cause = this.#cause ?? (code === closeCode.abnormal ? 'reset' : 'client')
-    this.#owner?.ended({ ...(this.#said ?? { code, reason: reason.toString() }), cause })
+    this.#owner?.ended({ ...(this.#said ?? { code, reason: reason.toString() }), cause, idle: this.#idle })
+  }
+
+  #hush (): void {
+    this.#quiet.at = performance.now()
+    this.#quiet.heard = this.heard()
+    this.#quiet.written = this.#written
+  }
+
+  get #idle (): number {
+    const { at, heard, written } = this.#quiet
+    return heard === this.heard() && written === this.#written ? performance.now() - at : NaN
+  }
+
+  /** So many bytes more were given to ws. */
+  #handed (bytes: number): void {
+    this.#sinceMark += bytes
+    const { waiting } = this.#pings
+    const due = this.#sinceMark >= MARK.every << Math.floor(waiting / MARK.dozen)
+    if (due && this.#marks && waiting < MARK.most) this.beat()
   }
 
   get #written (): number { return this.#stream.bytesWritten ?? 0 }
 
-  get #concluded (): boolean { return this.#stream.listenerCount('data') === 0 }
+  /** What was written, and what ws has not written yet: it compresses, or reads a Blob. */
+  get #given (): number { return this.#written + this.#socket.bufferedAmount - this.#stream.writableLength }
+
+  get #concluded (): boolean { return !this.#stream.listeners('data').includes(this.#receiver as () => void) }
 
   #undefer (): void {
     if (!this.#deferred) return

@@ -1,5 +1,5 @@
 /**
- * Hands messages to ws, a little at a time, so that what waits is counted and progress is seen.
+ * Hands messages to ws, a little at a time, so that what waits is counted, and pings can go in between.
  * Invariant: messages leave in the order of their pushes, and none between the fragments of a
  * message that the app itself sends (RFC 6455 §5.4: fragments of two messages must not mix).
  */
@@ -10,39 +10,37 @@ import type { Bare } from './supervise.js'
 /** What the socket is given before it has taken the last, in bytes. */
 export const HAND_OVER = 64 * 1024
 
+export interface WriterOptions {
+  /** Whether large messages may be cut into fragments: not under an extension, which would compress each. */
+  readonly fragments: boolean
+  /** Called when so many bytes were handed over. */
+  readonly handed: (bytes: number) => void
+  /** Called when something that was handed over has been taken. */
+  readonly flushed: () => void
+}
+
 interface Waiting {
   readonly bytes: Buffer
   readonly binary: boolean
 }
 
 export class Writer {
-  /** Hand-overs that had to wait for room and are done. Room comes only from a peer that takes what we sent. */
-  progress = 0
+  /** How many hand-overs are done. */
+  completed = 0
 
   readonly #socket: WebSocket
   readonly #bare: Bare
-  readonly #fragments: boolean
-  readonly #mark: (() => void) | null
-  #sinceMark = 0
+  readonly #options: WriterOptions
   #queue: Waiting[] | null = null
   #queuedBytes = 0
   /** How much of the first waiting message is handed over already, as fragments. */
   #offset = 0
-  /** Hand-overs made, and done; and the first of those under way that had to wait, 0 if none. */
-  #handed = 0
-  #completed = 0
-  #stuck = 0
   #held = false
 
-  /**
-   * @param fragments whether large messages may be cut into fragments: not under an extension, which would compress each
-   * @param mark called after every 64 KiB that are handed over
-   */
-  constructor (socket: WebSocket, bare: Bare, fragments: boolean, mark: (() => void) | null) {
+  constructor (socket: WebSocket, bare: Bare, options: WriterOptions) {
     this.#socket = socket
     this.#bare = bare
-    this.#fragments = fragments
-    this.#mark = mark
+    this.#options = options
   }
 
   /** Bytes that were not given to the socket yet. */
@@ -84,7 +82,7 @@ export class Writer {
 
   #pump (): void {
     while (this.#queue !== null && !this.#held && this.#socket.readyState === this.#socket.OPEN && this.#socket.bufferedAmount < HAND_OVER) {
-      this.#handFirst(this.#fragments ? HAND_OVER : Infinity)
+      this.#handFirst(this.#options.fragments ? HAND_OVER : Infinity)
     }
   }
 
@@ -106,23 +104,14 @@ export class Writer {
 
   #hand (payload: Payload, binary: boolean, fin = true): boolean {
     this.#bare.send(this.#socket, payload, { binary, fin }, this.#done)
-    this.#handed++
-    if (this.#mark !== null && (this.#sinceMark += payload.length) >= HAND_OVER) {
-      this.#sinceMark = 0
-      this.#mark()
-    }
-    if (this.#socket.bufferedAmount === 0) return true
-    if (this.#stuck === 0) this.#stuck = this.#handed
-    return false
+    this.#options.handed(payload.length)
+    return this.#socket.bufferedAmount === 0
   }
 
   readonly #done = (): void => {
-    this.#completed++
-    if (this.#stuck !== 0 && this.#completed >= this.#stuck) {
-      this.progress++
-      this.#stuck = this.#socket.bufferedAmount > 0 ? this.#completed + 1 : 0
-    }
+    this.completed++
     if (this.#queue !== null) this.#pump()
+    this.#options.flushed()
   }
 }
 

@@ -36,7 +36,12 @@ export interface Group {
   slow: (direction: 'down' | 'up', rate: number, queue: number) => void
 }
 
+/** How much the kernel holds for a socket of the server, and of the clients, at most, in bytes: so that what waits, waits in the process. */
+const BUFFER_MAX = 32 * 1024
+
 export interface Network<Name extends string> {
+  /** From now on the kernel holds little for each socket. */
+  readonly shallow: () => void
   /** Runs the server. It listens on all addresses of its namespace: host 0.0.0.0. */
   readonly server: string[]
   readonly groups: Record<Name, Group>
@@ -79,5 +84,12 @@ export function createNetwork<const Name extends string> (t: TestContext, ...nam
     }
     return [name, group]
   })) as Record<Name, Group>
-  return { server: ['ip', 'netns', 'exec', server], groups }
+  const shallow = (): void => {
+    for (const namespace of [server, ...names.map((name) => `${id}-${name}`)]) {
+      for (const kind of ['rmem', 'wmem']) {
+        ip('netns', 'exec', namespace, 'sysctl', '-q', '-w', `net.ipv4.tcp_${kind}=4096 16384 ${BUFFER_MAX}`)
+      }
+    }
+  }
+  return { server: ['ip', 'netns', 'exec', server], groups, shallow }
 }

@@ -13,7 +13,7 @@ import type { TestContext } from 'node:test'
 import fastifyWebsocket from '@fastify/websocket'
 import type { WebsocketPluginOptions } from '@fastify/websocket'
 import Fastify from 'fastify'
-import type { FastifyInstance, FastifyServerOptions } from 'fastify'
+import type { FastifyInstance, FastifyRequest, FastifyServerOptions } from 'fastify'
 import WebSocket from 'ws'
 import lifeline from '../../../src/index.js'
 import type { LifelineOptions } from '../../../src/index.js'
@@ -171,6 +171,14 @@ export class Client {
     return this.#messages.shift()!
   }
 
+  /** Sends the head of a binary message of so many bytes, and nothing of the message itself. */
+  announce (bytes: number): void {
+    const head = Buffer.alloc(14)
+    head.writeUInt16BE(0x82ff)
+    head.writeBigUInt64BE(BigInt(bytes), 2)
+    ;(this.socket as unknown as { _socket: Socket })._socket.write(head)
+  }
+
   /** Sends this and gives the next message that comes. */
   async ask (data: string | Buffer): Promise<string> {
     this.socket.send(data)
@@ -211,4 +219,21 @@ export const certificate = { key: pem('localhost.key.pem'), cert: pem('localhost
 /** Sends back what it gets. */
 export const echo = (socket: WebSocket): void => {
   socket.on('message', (data: Buffer, binary: boolean) => { socket.send(data, { binary }) })
+}
+
+type Live = (socket: WebSocket, request: FastifyRequest) => unknown
+
+/** An app whose one route has this handler. */
+export const live = (t: TestContext, way: Way, handler: Live): Promise<Begun> =>
+  begin(t, way, { routes: (app) => app.get('/', { websocket: true }, (socket, request) => { handler(socket, request) }) })
+
+/** One connection: its client, and its socket on the server. */
+export async function pair (t: TestContext, way: Way, handler: Live = () => {}): Promise<{ client: Client, socket: WebSocket, begun: Begun }> {
+  let made!: (socket: WebSocket) => void
+  const socket = new Promise<WebSocket>((resolve) => { made = resolve })
+  const begun = await live(t, way, (own, request) => {
+    made(own)
+    return handler(own, request)
+  })
+  return { client: await begun.dial(), socket: await socket, begun }
 }

@@ -54,11 +54,22 @@ test('the round trip is smoothed by an eighth', () => {
   assert.equal(pings.roundTrip, 90)
 })
 
-test('a peer that answers nothing does not make the list of open pings grow', () => {
+test('it is full with 40 pings open, fewer than make a ws client end itself, until one is answered', () => {
   const pings = new Pings()
-  const payloads = Array.from({ length: 200 }, (_, i) => pings.open(i, i))
-  assert.deepEqual(payloads.slice(0, 72).map((payload) => pings.answer(payload, 1000)), Array(72).fill(false))
-  assert.deepEqual(payloads.slice(72).map((payload) => pings.answer(payload, 1000)), Array(128).fill(true))
+  const payloads: Buffer[] = []
+  while (!pings.full) payloads.push(pings.open(0, 0))
+  assert.equal(payloads.length, 40)
+  assert.equal(pings.answer(payloads[9]!, 1), true)
+  assert.deepEqual([pings.full, pings.waiting], [false, 30])
+})
+
+test('the longest stretch without a ping is found at the beginning, between, and at the end', () => {
+  const pings = new Pings()
+  assert.equal(pings.stretch(0), 0)
+  const [first] = [100, 150, 400].map((written) => pings.open(0, written))
+  assert.deepEqual([pings.stretch(400), pings.stretch(900)], [250, 500])
+  pings.answer(first!, 1)
+  assert.deepEqual([pings.confirmed, pings.stretch(400)], [100, 250])
 })
 
 test('callers share the ping that is open, and get its round trip', async () => {

@@ -1,19 +1,29 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import fc from 'fast-check'
 import { nextFd, Registry } from '../../../src/core/registry.js'
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL('../../..', import.meta.url))
 
 test('an fd is never given twice, and they count up by one', () => {
   const first = nextFd()
   for (let i = 1; i <= 10_000; i++) assert.equal(nextFd(), first + i)
 })
 
-test('the first fd of a process follows a multiple of a million below a thousand million', () => {
+test('the first fd of a process follows a multiple of a million below a thousand million, another one in each process', async () => {
   const script = "import { nextFd } from './src/core/registry.ts'; console.log(nextFd())"
-  const fd = Number(execFileSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], { encoding: 'utf8' }))
-  assert.equal(fd % 1_000_000, 1)
-  assert.ok(fd >= 1 && fd < 1_000_000_000)
+  const started = Array.from({ length: 4 }, () => run(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], { cwd: root }))
+  const fds = (await Promise.all(started)).map(({ stdout }) => Number(stdout))
+  for (const fd of fds) {
+    assert.equal(fd % 1_000_000, 1)
+    assert.ok(fd >= 1 && fd < 1_000_000_000, String(fd))
+  }
+  // That four draws of a thousand are all the same happens once in a thousand million runs.
+  assert.ok(new Set(fds).size > 1, `all are ${fds[0]}`)
 })
 
 test('who is added is found by fd, and not any more when removed', () => {

@@ -18,9 +18,9 @@ function breaks (options: unknown, ...parts: string[]): void {
   })
 }
 
-const fromOne = ['heartbeat.interval', 'heartbeat.timeout', 'backpressure.stallTimeout', 'closeTimeout', 'upgradeTimeout', 'limits.payload']
-const fromZero = ['drain.window', 'drain.timeout']
-const times = [...fromOne.slice(0, -1), ...fromZero]
+const fromOne = ['heartbeat.interval', 'heartbeat.timeout', 'backpressure.stallTimeout', 'closeTimeout', 'upgradeTimeout', 'limits.payload', 'backpressure.limit', 'backpressure.total']
+const fromZero = ['drain.window', 'drain.timeout', 'backpressure.low']
+const times = [...fromOne, ...fromZero].filter((path) => !/payload|limit|total|low/.test(path))
 
 test('no options are all defaults', () => {
   assert.deepEqual(read({}), defaults)
@@ -54,6 +54,8 @@ for (const path of [...fromOne, ...fromZero]) {
     const settings = read(nest(path, 42)) as Record<string, unknown>
     const [name, member] = path.split('.') as [keyof typeof defaults, string | undefined]
     const expected = member === undefined ? 42 : { ...defaults[name] as object, [member]: 42 }
+    // A quarter of the limit, unless it is given.
+    if (path === 'backpressure.limit') Object.assign(expected, { low: 10 })
     assert.deepEqual(settings, { ...defaults, [name]: expected })
   })
 }
@@ -122,4 +124,14 @@ test('a route can have a heartbeat though the plugin has none', () => {
   const settings = readOptions({ heartbeat: false })
   assert.equal(readRouteOptions({}, '/', settings), null)
   assert.deepEqual(readRouteOptions({ heartbeat: { interval: 100 } }, '/', settings), { interval: 100, timeout: 10_000 })
+})
+
+test('backpressure.low may be the limit, and not more', () => {
+  assert.equal((read({ backpressure: { limit: 100, low: 100 } }) as typeof defaults).backpressure.low, 100)
+  breaks({ backpressure: { limit: 100, low: 101 } }, 'option "backpressure.low"', 'must be <= backpressure.limit, which is 100', '(received 101)')
+})
+
+test('backpressure.policy is drop or close', () => {
+  for (const policy of ['drop', 'close']) assert.equal((read({ backpressure: { policy } }) as typeof defaults).backpressure.policy, policy)
+  breaks({ backpressure: { policy: 'wait' } }, 'option "backpressure.policy"', 'must be one of drop, close', '(received "wait")')
 })

@@ -4,7 +4,7 @@ import type { TestContext } from 'node:test'
 import type { Life } from '../../../src/api/life.js'
 import { Shutdown } from '../../../src/plugin/shutdown.js'
 
-interface FakeLife { info: unknown, transport: { bufferedBytes: number, remote: boolean }, closedAt: number | null, terminatedAt: number | null, said: unknown[] }
+interface FakeLife { info: unknown, transport: { bufferedBytes: number, remote: boolean, claim: () => void }, closedAt: number | null, terminatedAt: number | null, said: unknown[] }
 
 /** The clock of the drain, and lives whose peers behave as `peer` says. */
 function world (t: TestContext): { pass: (ms: number) => Promise<void>, life: (peer: { buffered?: number, answersAfter?: number, dies?: boolean }) => FakeLife, now: () => number } {
@@ -14,7 +14,7 @@ function world (t: TestContext): { pass: (ms: number) => Promise<void>, life: (p
   const life = ({ buffered = 0, answersAfter, dies = true }: { buffered?: number, answersAfter?: number, dies?: boolean }): FakeLife => {
     const self = {
       info: null as unknown,
-      transport: { bufferedBytes: buffered, remote: true },
+      transport: { bufferedBytes: buffered, remote: true, claim: () => {} },
       closedAt: null as number | null,
       terminatedAt: null as number | null,
       said: [] as unknown[],

@@ -10,6 +10,7 @@ import { Clock } from '../clock.js'
 
 const SLOT = 10
 const TIMEOUT = 100
+const END = 50
 
 class FakeSocket {
   bytesWritten: number
@@ -24,7 +25,9 @@ class FakeSocket {
     this.bytesWritten += text.length
   }
 
-  destroySoon (): void {
+  destroySoon (): void { this.destroy() }
+
+  destroy (): void {
     this.destroyed = true
     this.writable = false
   }
@@ -35,10 +38,10 @@ function setUp (t: TestContext): { clock: Clock, wheel: Wheel, server: EventEmit
   const wheel = new Wheel(SLOT, clock.now)
   const server = new EventEmitter()
   const tally = new Tally()
-  const upgrades = new Upgrades(server, wheel, TIMEOUT, tally)
+  const upgrades = new Upgrades(server, wheel, { decide: TIMEOUT, end: END }, tally)
   t.after(() => { upgrades.stop(); wheel.stop() })
   const come = (socket = new FakeSocket()): { request: IncomingMessage, socket: FakeSocket } => {
-    const request = {} as IncomingMessage
+    const request = { headers: { upgrade: 'WebSocket' } } as IncomingMessage
     server.emit('upgrade', request, socket, Buffer.alloc(0))
     return { request, socket }
   }
@@ -70,7 +73,8 @@ test('a socket that got an answer instead of a connection is ended, once the ans
     clock.pass(SLOT)
     assert.equal(socket.destroyed, false)
   }
-  clock.pass(SLOT)
+  // Nobody says when an answer that passed no hook of ours is whole: when it has not grown for a while.
+  clock.pass(END)
   assert.equal(socket.destroyed, true)
   assert.equal(socket.written, '')
   assert.equal(upgrades.size, 0)
@@ -104,6 +108,16 @@ test('an upgrade that nobody decides gets a 503 after upgradeTimeout', (t) => {
   assert.match(socket.written, /^HTTP\/1\.1 503 .*\r\n(.+\r\n)+\r\n$/)
   assert.equal(socket.destroyed, true)
   assert.deepEqual(tally.upgrades, { refused: 1, timedOut: 1 })
+})
+
+test('a request for another upgrade, to h2c say, is given its time, and its answer is ended like any other', (t) => {
+  const { clock, upgrades, come } = setUp(t)
+  const { socket, request } = come()
+  request.headers.upgrade = 'h2c'
+  clock.pass(5 * TIMEOUT)
+  assert.deepEqual([socket.written, socket.destroyed], ['', false])
+  upgrades.answered(request)
+  assert.equal(socket.destroyed, true)
 })
 
 test('a client that leaves before the decision is forgotten', (t) => {
@@ -148,7 +162,7 @@ test('it hears of an upgrade before any other listener', (t) => {
   const server = new EventEmitter()
   server.on('upgrade', () => { sizes.push(upgrades.size) })
   const sizes: number[] = []
-  const upgrades = new Upgrades(server, new Wheel(SLOT, clock.now), TIMEOUT, new Tally())
+  const upgrades = new Upgrades(server, new Wheel(SLOT, clock.now), { decide: TIMEOUT, end: TIMEOUT }, new Tally())
   server.emit('upgrade', {}, new FakeSocket())
   assert.deepEqual(sizes, [1])
   upgrades.stop()
@@ -171,4 +185,30 @@ test('the timer runs while an upgrade is under way, and only then', (t) => {
   upgrades.adopt(request)
   clock.pass(2 * SLOT)
   assert.equal(wheel.running, false)
+})
+
+test('an answer that Fastify streams has its time as long as it grows, and no more', (t) => {
+  const { clock, upgrades, come } = setUp(t)
+  const { request, socket } = come()
+  upgrades.routed(request, { headersSent: true })
+  for (let i = 0; i < 10; i++) {
+    socket.bytesWritten += 10
+    clock.pass(TIMEOUT - SLOT)
+    assert.equal(socket.destroyed, false)
+  }
+  clock.pass(2 * TIMEOUT)
+  assert.equal(socket.destroyed, true)
+})
+
+test('who is refused, and does not take why, is let go of at the end at the latest', (t) => {
+  const { clock, upgrades, come } = setUp(t)
+  const [early, late] = [come(), come()]
+  for (const { socket } of [early, late]) socket.destroySoon = () => {}
+  upgrades.answered(early.request)
+  clock.pass(END + SLOT)
+  assert.equal(early.socket.destroyed, true)
+  upgrades.answered(late.request)
+  assert.equal(late.socket.destroyed, false)
+  upgrades.stop()
+  assert.equal(late.socket.destroyed, true)
 })

@@ -18,9 +18,10 @@ class FakeGate {
     this.holds++
   }
 
-  wanted (): boolean { return this.listening }
+  expected (): boolean { return this.listening }
   left (): void { this.lefts++ }
   dropped (messages: number, bytes: number): void { this.drops.push([messages, bytes]) }
+  ignored (): void {}
 }
 
 function make (): { gate: FakeGate, inbox: Inbox } {
@@ -195,11 +196,11 @@ test('reading rests when a reader is more than 256 KiB behind, and goes on below
   assert.equal(gate.holds, 2)
 })
 
-test('a discard lets go of what is held, and of the socket', () => {
+test('a discard lets go of what is held, which is counted, and of the socket', () => {
   const { gate, inbox } = make()
   inbox.add(bytes(80_000))
   inbox.discard()
   assert.equal(inbox.take(), undefined)
   assert.equal(gate.held, false)
-  assert.deepEqual(gate.drops, [])
+  assert.deepEqual(gate.drops, [[1, 80_000]])
 })

@@ -9,6 +9,7 @@ import type { Bare } from '../../../../src/transports/websocket/supervise.js'
 class FakeSocket extends EventEmitter {
   isPaused = false
   binaryType = 'nodebuffer'
+  ignored = 0
   reading!: Reading
 
   /** As the supervised class does. */
@@ -35,7 +36,10 @@ function make (): { socket: FakeSocket, reading: Reading, drops: Array<[number, 
     resume: () => { socket.isPaused = false },
     emit: (_socket: unknown, event: string, ...args: unknown[]) => { socket.emit(event, ...args) }
   } as unknown as Bare
-  const reading = new Reading(socket as unknown as WebSocket, bare, (messages, bytes) => { drops.push([messages, bytes]) })
+  const reading = new Reading(socket as unknown as WebSocket, bare, {
+    dropped: (messages, bytes) => { drops.push([messages, bytes]) },
+    ignored: () => { socket.ignored++ }
+  })
   socket.reading = reading
   return { socket, reading, drops }
 }
@@ -84,15 +88,71 @@ test('a listener for one time takes one of those held; the rest waits for the ne
   assert.deepEqual(got, ['1', '2', '3', '4'])
 })
 
-test('when a listener has been there, no listener means none is wanted, as with ws', async () => {
-  const { socket } = make()
+test('when a listener has been there and the handler has settled, no listener means none is wanted, as with ws', async () => {
+  const { socket, reading } = make()
   const got = listen(socket)
+  reading.settled()
   socket.arrive('1')
   socket.removeAllListeners('message')
   socket.arrive('2')
   const later = listen(socket)
   await turn()
   assert.deepEqual([got, later], [['1'], []])
+})
+
+test('while the handler is at work, what comes after a listener has left is held for the next reader', async () => {
+  const { socket, reading } = make()
+  socket.once('message', () => {})
+  for (const text of ['hello', '1', '2']) socket.arrive(text)
+  const messages = reading.messages()
+  assert.deepEqual([(await messages.next()).value?.data, (await messages.next()).value?.data], ['1', '2'])
+})
+
+test('what a listener has heard beside a reader does not come to it again when the reader leaves', async () => {
+  const { socket, reading, drops } = make()
+  const got = listen(socket)
+  const messages = reading.messages()
+  for (const text of ['1', '2', '3']) socket.arrive(text)
+  assert.equal((await messages.next()).value?.data, '1')
+  await messages.return!()
+  await turn()
+  socket.arrive('4')
+  assert.deepEqual(got, ['1', '2', '3', '4'])
+  reading.closing()
+  assert.deepEqual(drops, [])
+})
+
+test('a listener that pauses and resumes within does not change the order for the others', async () => {
+  const { socket } = make()
+  for (let i = 0; i < 2000; i++) socket.arrive(String(i))
+  socket.on('message', () => {
+    socket.appPauses(true)
+    socket.appPauses(false)
+  })
+  const got = listen(socket)
+  await turn()
+  assert.deepEqual(got, Array.from({ length: 2000 }, (_, i) => String(i)))
+})
+
+test('when the app closes the socket itself, its listeners get what still comes, paused or not', async () => {
+  const { socket, reading } = make()
+  const got = listen(socket)
+  socket.appPauses(true)
+  socket.arrive('1')
+  reading.closingByApp()
+  assert.equal(socket.isPaused, true)
+  socket.appPauses(false)
+  socket.arrive('2')
+  assert.deepEqual(got, ['1', '2'])
+})
+
+test('nothing comes any more: what waits because the app has paused goes to the listeners first', () => {
+  const { socket, reading } = make()
+  const got = listen(socket)
+  socket.appPauses(true)
+  socket.arrive('1')
+  reading.end()
+  assert.deepEqual(got, ['1'])
 })
 
 test('a message that was held comes in the binaryType that is set when it is given', async () => {
@@ -188,6 +248,15 @@ test('a peek reads on although paused, until a message comes', () => {
   assert.equal(socket.isPaused, true)
 })
 
+test('a reader that is stuck is peeked past only until 1 MiB waits for it', () => {
+  const { socket, reading } = make()
+  reading.messages()
+  let peeks = 0
+  for (; peeks < 100 && (!reading.paused || reading.peek(true)); peeks++) socket.arrive(LARGE)
+  assert.deepEqual([reading.peeking, socket.isPaused], [false, true])
+  assert.equal(peeks, Math.ceil(1024 * 1024 / LARGE.length))
+})
+
 test('a peek at a socket that is not paused changes nothing', () => {
   const { socket, reading } = make()
   reading.peek(true)
@@ -195,17 +264,28 @@ test('a peek at a socket that is not paused changes nothing', () => {
   assert.equal(socket.isPaused, false)
 })
 
-test('closing resumes a paused socket and discards what it reads', async () => {
-  const { socket, reading } = make()
+test('closing resumes a paused socket and discards what it reads; what was held counts as dropped', async () => {
+  const { socket, reading, drops } = make()
   const got = listen(socket)
   socket.appPauses(true)
   socket.arrive('held')
   reading.closing()
+  assert.deepEqual(drops, [[1, 4]])
   assert.equal(socket.isPaused, false)
   for (let i = 0; i < 10; i++) socket.arrive(LARGE)
   assert.equal(socket.isPaused, false)
   await turn()
   assert.deepEqual(got, [])
+})
+
+test('whatever nobody gets is counted, though it is told only once', () => {
+  const { socket, reading, drops } = make()
+  reading.settled()
+  for (let i = 0; i < 5; i++) socket.arrive(LARGE)
+  assert.deepEqual([drops, socket.ignored], [[[1, LARGE.length]], 4])
+  reading.closing()
+  socket.arrive('late')
+  assert.equal(socket.ignored, 5)
 })
 
 test('closing ends the reader', async () => {

@@ -11,6 +11,7 @@ import type { Pair } from './pair.js'
 class FakeSupervisor implements Supervisor {
   errors: unknown[] = []
   calls: string[] = []
+  taken = 0
   keeps = false
   keepsClose = false
   onThrew: () => void = () => {}
@@ -23,6 +24,7 @@ class FakeSupervisor implements Supervisor {
   threw (error: unknown): void { this.errors.push(error); this.onThrew() }
   sending (): void { this.calls.push('sending') }
   sent (fin: boolean): void { this.calls.push(`sent ${fin}`) }
+  flushed (): void { this.taken++ }
   closing (code: number | undefined): boolean { this.calls.push(`closing ${code}`); return this.keepsClose }
   closes (code: number | undefined): void { this.calls.push(`closes ${code}`) }
   terminating (): void { this.calls.push('terminating') }
@@ -241,6 +243,7 @@ test('what the app does to the socket is told: sends and their fragments, pauses
   assert.deepEqual(supervisor.calls, ['sending', 'sent true', 'sending', 'sent false', 'sending', 'sent true', 'paused true', 'paused false', 'closing 4001', 'closes 4001'])
   const [code] = await once(client, 'close')
   assert.equal(code, 4001)
+  assert.equal(supervisor.taken, 3)
 })
 
 test('a close that is kept for later makes the socket closing to the app, and to the wire nothing yet', async (t) => {
@@ -266,4 +269,13 @@ test('the bare socket passes no supervision', async (t) => {
   bare.terminate(socket)
   assert.deepEqual(supervisor.calls, [])
   await once(socket, 'close')
+})
+
+test('a socket that is terminated while its close is kept for later ends like any other', async (t) => {
+  const { socket, supervisor } = await supervised(t)
+  supervisor.keepsClose = true
+  socket.close()
+  socket.terminate()
+  await once(socket, 'close')
+  assert.equal(socket.readyState, socket.CLOSED)
 })

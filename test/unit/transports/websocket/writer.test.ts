@@ -14,6 +14,8 @@ class FakeSocket {
   /** Bytes that the operating system takes before anything waits. */
   room: number
   bufferedAmount = 0
+  flushed = 0
+  readonly handed: number[] = []
   readonly frames: Frame[] = []
   readonly #waiting: Array<{ size: number, done: (() => void) | undefined }> = []
 
@@ -75,7 +77,7 @@ function make (room?: number, fragments = true): { socket: FakeSocket, writer: W
       socket.send(Buffer.from(data as string), binary, fin, done)
     }
   } as unknown as Bare
-  return { socket, writer: new Writer(socket as unknown as WebSocket, bare, fragments, null) }
+  return { socket, writer: new Writer(socket as unknown as WebSocket, bare, { fragments, handed: (bytes) => { socket.handed.push(bytes) }, flushed: () => { socket.flushed++ } }) }
 }
 
 test('a message goes to the socket at once, as it is, when nothing waits', () => {
@@ -132,17 +134,17 @@ test('a long text of few bytes goes at once, one of many bytes is cut at 64 KiB 
   assert.equal(String(socket.received()[1]), text)
 })
 
-test('progress is seen when what waited is done, and not when nothing had to wait', () => {
-  const { socket, writer } = make(Infinity)
-  writer.send('1', false)
-  socket.drain()
-  assert.equal(writer.progress, 0)
-  const slow = make(0)
-  slow.writer.send('12', false)
-  slow.socket.drain(1)
-  assert.equal(slow.writer.progress, 0)
-  slow.socket.drain(1)
-  assert.equal(slow.writer.progress, 1)
+test('each hand-over is told, with its bytes, and counted when it is done', () => {
+  const { socket, writer } = make(0)
+  writer.send('12', false)
+  writer.send(Buffer.alloc(HAND_OVER + 1), true)
+  assert.deepEqual(socket.handed, [2, HAND_OVER])
+  socket.drain(1)
+  assert.deepEqual([writer.completed, socket.flushed], [0, 0])
+  socket.drain(1)
+  assert.deepEqual([writer.completed, socket.flushed], [1, 1])
+  socket.drain(Infinity)
+  assert.deepEqual(socket.handed, [2, HAND_OVER, 1])
 })
 
 test('while it is held nothing leaves; after it, all does, in order', () => {

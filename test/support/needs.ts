@@ -20,6 +20,7 @@ const lacks: Record<string, () => string | null> = {
     }
   },
   tc: () => spawnSync('tc', ['-V']).status === 0 ? null : 'the program tc (iproute2)',
+  chromium: () => spawnSync('chromium', ['--version']).status === 0 ? null : 'the program chromium',
   nginx: () => spawnSync('nginx', ['-v']).status === 0 ? null : 'the program nginx',
   // Debian's own interpreter, for Debian's package: another python3 may come first on the PATH.
   'python3-websockets': () => spawnSync('/usr/bin/python3', ['-c', 'import websockets']).status === 0
@@ -29,14 +30,23 @@ const lacks: Record<string, () => string | null> = {
 
 const known = new Map<string, string | null>()
 
+export type Thing = 'namespaces' | 'tc' | 'chromium' | 'nginx' | 'python3-websockets'
+
+/** For the `skip` of a whole suite: why, or false. Throws under CI=true. */
+export function lackOf (thing: Thing): string | false {
+  if (!known.has(thing)) known.set(thing, lacks[thing]!())
+  const lack = known.get(thing)
+  if (lack == null) return false
+  if (process.env.CI === 'true') throw new Error(`this test needs ${lack}`)
+  return `this machine lacks ${lack}`
+}
+
 /** False if the test was skipped and must return. */
-export function needs (t: TestContext, ...things: Array<'namespaces' | 'tc' | 'nginx' | 'python3-websockets'>): boolean {
+export function needs (t: TestContext, ...things: Thing[]): boolean {
   for (const thing of things) {
-    if (!known.has(thing)) known.set(thing, lacks[thing]!())
-    const lack = known.get(thing)
-    if (lack == null) continue
-    if (process.env.CI === 'true') throw new Error(`this test needs ${lack}`)
-    t.skip(`this machine lacks ${lack}`)
+    const lack = lackOf(thing)
+    if (lack === false) continue
+    t.skip(lack)
     return false
   }
   return true

@@ -1,0 +1,51 @@
+/**
+ * What both apps of the playground share: the work that they do for their clients, and the line to
+ * the playground. Knows nothing of WebSockets.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** How long the slow answer takes, in ms. */
+const SLOW = 1500
+
+/** A flood: so many messages of so many bytes for each client, one every few ms. */
+const FLOOD = { count: 256, bytes: 64 * 1024, every: 20 }
+
+/** How often every client gets a message that nobody asked for, in ms. */
+const TICK = 1000
+
+/** A query such as any app makes: it takes its time, and may fail. */
+export async function answerTo (question) {
+  if (question === 'throw') throw new Error('the query failed')
+  if (question === 'slow') await sleep(SLOW)
+  return `the answer to ${question}`
+}
+
+/** What the app is asked to do, by name; every answer goes back. */
+export async function serve (fastify, { push, broadcast, state, forget, clients }) {
+  const acts = {
+    push: ({ name }) => push(name, 'a message'),
+    broadcast: () => broadcast('to all'),
+    flood: () => {
+      const message = 'x'.repeat(FLOOD.bytes)
+      let left = FLOOD.count
+      const timer = setInterval(() => {
+        for (const name of clients()) push(name, message)
+        if (--left === 0) clearInterval(timer)
+      }, FLOOD.every)
+    },
+    stall: () => {
+      const end = Date.now() + 5000
+      while (Date.now() < end);
+    },
+    forget: ({ name }) => forget(name),
+    state: () => ({ ...state(), memory: process.memoryUsage.rss() })
+  }
+  process.on('message', ({ id, act, ...details }) => {
+    const answer = acts[act](details)
+    if (id !== undefined) process.send({ id, answer })
+  })
+  process.on('disconnect', () => process.exit())
+  setInterval(() => { for (const name of clients()) push(name, 'tick') }, TICK)
+  await fastify.listen({ host: '127.0.0.1', port: 0 })
+  process.send({ port: fastify.server.address().port })
+}

@@ -1,0 +1,36 @@
+/**
+ * Notices an intermediary that cuts idle connections: many are reset after the same time without traffic.
+ * Invariant: a time is told once, and what is remembered is bounded.
+ */
+
+/** Of how many resets the idle time is remembered, and how many of them must be alike. */
+const RECENT = 50
+const MANY = 10
+
+/** How much alike: within 2 %. */
+const NEAR = 0.02
+
+/** No intermediary is that impatient, in ms. */
+const SHORTEST = 1000
+
+const near = (a: number, b: number): boolean => Math.abs(a - b) <= NEAR * b
+
+export class Cuts {
+  readonly #recent: number[] = []
+  readonly #told: number[] = []
+
+  /**
+   * A connection was reset after it had been idle for so many ms (NaN: it was not).
+   * True if that makes many of the same time, for the first time.
+   */
+  note (idle: number): boolean {
+    if (!(idle >= SHORTEST)) return false
+    if (this.#recent.length === RECENT) this.#recent.shift()
+    this.#recent.push(idle)
+    const alike = this.#recent.filter((one) => near(one, idle)).length
+    if (alike < MANY || this.#told.some((one) => near(one, idle))) return false
+    if (this.#told.length === RECENT) this.#told.shift()
+    this.#told.push(idle)
+    return true
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * Named sets of members: who is in a group, and in which groups somebody is.
+ * Invariant: a group exists while it has a member, and nothing is kept of a member that has left all.
+ * Knows nothing of what a member is.
+ */
+import { FST_ERR_LIFELINE_ARGUMENT } from './errors.js'
+
+/** @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name */
+export function groupName (name: unknown): string {
+  if (typeof name === 'string' && name !== '') return name
+  throw new FST_ERR_LIFELINE_ARGUMENT(`a group is named by a string that is not empty, not by ${name === '' ? 'an empty one' : typeof name}`)
+}
+
+const NOBODY: ReadonlySet<never> = new Set<never>()
+
+export class Groups<T extends object> {
+  readonly #members = new Map<string, Set<T>>()
+  readonly #groups = new Map<T, Set<string>>()
+
+  /** How many groups there are. */
+  get size (): number { return this.#members.size }
+
+  /** Live: it changes as members come and go. */
+  members (group: string): ReadonlySet<T> {
+    return this.#members.get(group) ?? NOBODY
+  }
+
+  /** Live, as `members`. */
+  groupsOf (member: T): ReadonlySet<string> {
+    return this.#groups.get(member) ?? NOBODY
+  }
+
+  join (member: T, group: string): void {
+    add(this.#members, group, member)
+    add(this.#groups, member, group)
+  }
+
+  leave (member: T, group: string): void {
+    remove(this.#members, group, member)
+    remove(this.#groups, member, group)
+  }
+
+  leaveAll (member: T): void {
+    const groups = this.#groups.get(member)
+    if (groups === undefined) return
+    for (const group of groups) remove(this.#members, group, member)
+    this.#groups.delete(member)
+  }
+}
+
+function add<K, V> (sets: Map<K, Set<V>>, key: K, value: V): void {
+  const set = sets.get(key)
+  if (set === undefined) sets.set(key, new Set([value]))
+  else set.add(value)
+}
+
+function remove<K, V> (sets: Map<K, Set<V>>, key: K, value: V): void {
+  const set = sets.get(key)
+  if (set === undefined || !set.delete(value)) return
+  if (set.size === 0) sets.delete(key)
+}

@@ -1,0 +1,257 @@
+/**
+ * What waits for slow readers: bounded for each, bounded for all, and said exactly.
+ */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { test } from 'node:test'
+import type { FastifyInstance } from 'fastify'
+import type WebSocket from 'ws'
+import type { Connection, Drop } from '../../src/index.js'
+import { connect, ended, start, until } from '../support/app.js'
+
+const KIB = 1024
+const limit = 256 * KIB
+/** At the end of a test nobody waits for those who do not read. */
+const quick = { drain: { timeout: 100 }, closeTimeout: 100 }
+const routes = (app: FastifyInstance): unknown => app.get('/', { websocket: true }, () => {})
+
+/** Pushes messages of so many bytes until one is not taken; gives how many were. */
+function fill (connection: Connection, bytes = 10_000): number {
+  const message = Buffer.alloc(bytes)
+  let taken = 0
+  for (;;) {
+    const waiting = connection.bufferedBytes
+    const result = connection.push(message)
+    if (result === 'full') {
+      assert.ok(waiting > limit / 4 && waiting + bytes > limit, `full at ${waiting}`)
+      return taken
+    }
+    assert.ok(result === 'sent' || result === 'buffered', result)
+    assert.ok(waiting <= limit / 4 || waiting + bytes <= limit, `taken at ${waiting}`)
+    taken++
+  }
+}
+
+const count = (client: WebSocket): { messages: number, bytes: number } => {
+  const got = { messages: 0, bytes: 0 }
+  client.on('message', (data: Buffer) => {
+    got.messages++
+    got.bytes += data.length
+  })
+  return got
+}
+
+for (const [extension, options] of [['bare', {}], ['compressed', { websocket: { options: { perMessageDeflate: { threshold: 0 } } } }]] as const) {
+  test(`drop: a slow reader takes up to the limit; when it reads on, all that was taken comes, and the stream goes on (${extension})`, async (t) => {
+    const { app, url, closed } = await start(t, { options: { backpressure: { limit }, ...quick, ...options }, routes })
+    const told: string[] = []
+    const drops: Drop[] = []
+    app.lifeline.on('full', () => { told.push('full') })
+    app.lifeline.on('drain', () => { told.push('drain') })
+    app.lifeline.on('drop', (_connection, drop) => { drops.push(drop) })
+    const client = await connect(t, url)
+    const got = count(client)
+    const [connection] = app.lifeline
+    client.pause()
+    // Compression is not done at once: what it holds counts too.
+    const taken = fill(connection!)
+    assert.deepEqual([connection!.push('x'.repeat(10_000)), app.safePush(connection!.fd, Buffer.alloc(10_000))], ['full', false])
+    assert.deepEqual(told, ['full'])
+    assert.deepEqual(drops, Array(3).fill({ reason: 'full', messages: 1, bytes: 10_000 }))
+    assert.equal(app.lifeline.stats().pushes.full, 3)
+    assert.equal(app.lifeline.stats().dropped.full, 3)
+    assert.equal(app.lifeline.stats().bufferedBytes, connection!.bufferedBytes)
+    assert.ok(connection!.bufferedBytes > limit / 4 && connection!.bufferedBytes <= limit)
+    assert.equal(connection!.info().bufferedBytes, connection!.bufferedBytes)
+
+    const drained = connection!.drained().then(() => { assert.ok(connection!.bufferedBytes <= limit / 4) })
+    client.resume()
+    await drained
+    assert.deepEqual(told, ['full', 'drain'])
+    assert.notEqual(connection!.push('last'), 'full')
+    await until('all has come', () => got.messages === taken + 1)
+    assert.equal(got.bytes, taken * 10_000 + 4)
+    assert.deepEqual(closed, [])
+  })
+}
+
+test('drained() resolves at once when nothing waits, and when the connection ends', async (t) => {
+  const { app, url } = await start(t, { options: { backpressure: { limit }, ...quick }, routes })
+  const client = await connect(t, url)
+  const [connection] = app.lifeline
+  await connection!.drained()
+  client.pause()
+  fill(connection!)
+  const drained = connection!.drained()
+  connection!.terminate()
+  await drained
+  assert.equal(connection!.bufferedBytes, 0)
+  await connection!.closed
+  await connection!.drained()
+})
+
+test('a message that is larger than the limit is taken while no more than low waits', async (t) => {
+  const { app, url } = await start(t, { options: { backpressure: { limit }, ...quick }, routes })
+  const client = await connect(t, url)
+  const got = count(client)
+  const [connection] = app.lifeline
+  assert.notEqual(connection!.push(Buffer.alloc(20 * limit)), 'full')
+  await until('it has come', () => got.bytes === 20 * limit)
+})
+
+test('close: the first message past the limit ends the connection with 1013, and what waited is dropped', async (t) => {
+  const { app, url } = await start(t, { options: { backpressure: { limit, policy: 'close' } }, routes })
+  const told: string[] = []
+  app.lifeline.on('full', () => { told.push('full') })
+  app.lifeline.on('drain', () => { told.push('drain') })
+  const client = await connect(t, url)
+  const [connection] = app.lifeline
+  client.pause()
+  const taken = fill(connection!)
+  assert.equal(connection!.state, 'closing')
+  assert.ok(connection!.bufferedBytes < limit / 2, `${connection!.bufferedBytes} bytes wait`)
+  assert.equal(connection!.push('more'), 'gone')
+  const end = ended(app)
+  const got = count(client)
+  client.resume()
+  const [code] = await once(client, 'close')
+  assert.equal(code, 1013)
+  const { cause } = await end
+  assert.deepEqual([cause, (await connection!.closed).code], ['backpressure', 1013])
+  assert.ok(got.messages < taken)
+  assert.deepEqual(told, ['full'])
+  assert.equal(app.lifeline.stats().closed.backpressure, 1)
+})
+
+test('a broadcast leaves out who is full, says so in its count, and holds nobody up', async (t) => {
+  const { app, url } = await start(t, { options: { backpressure: { limit }, ...quick }, routes })
+  const clients = await Promise.all([1, 2, 3].map(() => connect(t, url)))
+  const [slow] = app.lifeline
+  clients[0]!.pause()
+  fill(slow!)
+  const others = clients.slice(1).map((client) => once(client, 'message'))
+  assert.equal(app.lifeline.broadcast(Buffer.alloc(10_000)), 2)
+  for (const [data] of await Promise.all(others)) assert.equal((data as Buffer).length, 10_000)
+})
+
+test('total: past it the largest are terminated, and the rest live', async (t) => {
+  const { app, url, closed } = await start(t, { options: { backpressure: { limit: 10 * limit, total: 2 * limit }, ...quick }, routes })
+  const clients = await Promise.all([1, 2, 3].map(() => connect(t, url)))
+  const [large, small, reads] = app.lifeline
+  clients[0]!.pause()
+  clients[1]!.pause()
+  while (small!.bufferedBytes < limit / 2) small!.push(Buffer.alloc(10_000))
+  while (large!.state === 'open') {
+    assert.notEqual(large!.push(Buffer.alloc(10_000)), 'gone')
+    assert.ok(app.lifeline.stats().bufferedBytes <= 2 * limit)
+  }
+  assert.equal(app.exists(large!.fd), false)
+  const { cause, code } = await large!.closed
+  assert.deepEqual([cause, code], ['backpressure', 1006])
+  assert.deepEqual([small!.state, reads!.state], ['open', 'open'])
+  assert.equal(closed.length, 1)
+})
+
+test('what the app sends by itself counts as waiting, and drained() waits for it', async (t) => {
+  let socket!: WebSocket
+  const { app, url } = await start(t, {
+    options: { backpressure: { limit }, ...quick },
+    routes: (app) => app.get('/', { websocket: true }, (ws: WebSocket) => { socket = ws })
+  })
+  const client = await connect(t, url)
+  const [connection] = app.lifeline
+  client.pause()
+  while (connection!.bufferedBytes <= limit) socket.send(Buffer.alloc(100_000))
+  assert.equal(connection!.push('x'), 'full')
+  const drained = connection!.drained()
+  client.resume()
+  await drained
+  assert.ok(connection!.bufferedBytes <= limit / 4)
+})
+
+test('pipeline(source, connection.writable()) flows at the speed of the peer', async (t) => {
+  const { app, url } = await start(t, { options: { backpressure: { limit }, ...quick }, routes })
+  const client = await connect(t, url)
+  const [connection] = app.lifeline
+  let made = 0
+  let most = 0
+  const source = Readable.from((function * () {
+    for (; made < 2_000; made++) {
+      most = Math.max(most, connection!.bufferedBytes)
+      yield Buffer.alloc(10_000, made % 256)
+    }
+  })())
+  client.pause()
+  const flows = pipeline(source, connection!.writable())
+  await until('it rests', () => connection!.bufferedBytes > limit / 4)
+  const rested = made
+  assert.ok(rested < 2_000)
+  let wrong = 0
+  let got = 0
+  client.on('message', (data: Buffer) => { if (data[0] !== got++ % 256 || data.length !== 10_000) wrong++ })
+  client.resume()
+  await flows
+  await until('all has come', () => got === 2_000)
+  assert.equal(wrong, 0)
+  assert.ok(most <= limit, `${most} bytes waited`)
+  assert.equal(connection!.state, 'open')
+  assert.equal(app.lifeline.stats().pushes.full, 0)
+})
+
+test('writable() takes objects in object mode, and strings as text', async (t) => {
+  const { app, url } = await start(t, { routes })
+  const client = await connect(t, url)
+  const got: unknown[] = []
+  client.on('message', (data, binary) => { got.push([String(data), binary]) })
+  const [connection] = app.lifeline
+  await pipeline(Readable.from(['text']), connection!.writable())
+  await pipeline(Readable.from([{ a: 1 }, 'b']), connection!.writable({ objectMode: true }))
+  await pipeline(Readable.from([Buffer.from('bytes')]), connection!.writable({ binary: false }))
+  await until('all has come', () => got.length === 4)
+  assert.deepEqual(got, [['text', false], ['{"a":1}', false], ['b', false], ['bytes', false]])
+})
+
+test('pipeline to a peer that leaves, is gone, or to whom something cannot be sent, is rejected', async (t) => {
+  const { app, url } = await start(t, { options: { backpressure: { limit }, ...quick }, routes })
+  const client = await connect(t, url)
+  const [connection] = app.lifeline
+  await assert.rejects(pipeline(Readable.from([() => {}]), connection!.writable({ objectMode: true })), { code: 'FST_ERR_LIFELINE_INVALID_DATA' })
+  client.pause()
+  const endless = Readable.from((function * () { for (;;) yield Buffer.alloc(10_000) })())
+  const flows = pipeline(endless, connection!.writable())
+  await until('it rests', () => connection!.bufferedBytes > limit / 4)
+  client.terminate()
+  await assert.rejects(flows, { code: 'ERR_STREAM_PREMATURE_CLOSE' })
+  assert.equal(endless.destroyed, true)
+  const late = connection!.writable()
+  await once(late, 'close')
+  assert.equal(late.destroyed, true)
+})
+
+test('writing in the turn in which the connection closes destroys the stream, and throws nothing', async (t) => {
+  const { app, url } = await start(t, { routes })
+  await connect(t, url)
+  const [connection] = app.lifeline
+  const writable = connection!.writable()
+  connection!.close()
+  writable.write('x')
+  await once(writable, 'close')
+  assert.equal(writable.destroyed, true)
+})
+
+for (const heartbeat of [{ interval: 200, timeout: 200 }, false] as const) {
+  test(`a peer that speaks, but takes nothing of what waits for stallTimeout, is ended (heartbeat: ${heartbeat !== false})`, async (t) => {
+    const { app, url } = await start(t, { options: { heartbeat, backpressure: { limit, stallTimeout: 1000 }, ...quick }, routes })
+    const client = await connect(t, url)
+    const [connection] = app.lifeline
+    client.pause()
+    fill(connection!)
+    const speaking = setInterval(() => { client.send('I am here') }, 50)
+    t.after(() => { clearInterval(speaking) })
+    const { cause, code, openedAt, closedAt } = await ended(app)
+    assert.deepEqual([cause, code], ['stalled', 1006])
+    assert.ok(closedAt - openedAt >= 1000)
+  })
+}

@@ -1,0 +1,72 @@
+/**
+ * A peer, a clock and a wheel, for the tests of the heartbeat.
+ */
+import type { TestContext } from 'node:test'
+import { Heartbeat } from '../../../src/core/heartbeat.js'
+import type { Cadence, Peer, Pulse } from '../../../src/core/heartbeat.js'
+import { Wheel } from '../../../src/core/wheel.js'
+import { Clock } from '../clock.js'
+
+export const SLOT = 10
+export const CADENCE: Cadence = { interval: 1000, timeout: 500 }
+export const STALL = 3000
+export const CLOSE = 200
+
+/** A peer in ten lines: it answers while it is alive. */
+export class Fake implements Peer {
+  alive = true
+  bytesHeard = 0
+  room = 0
+  unconfirmed = 0
+  now: 'reading' | 'paused' | 'closing' = 'reading'
+  protected = false
+  peeking = false
+  buffered = false
+  longest = 0
+  lostAt: number | null = null
+  stalledAt: number | null = null
+  readonly askedAt: number[] = []
+  readonly clock: Clock
+
+  constructor (clock: Clock) { this.clock = clock }
+
+  heard (): number { return this.bytesHeard }
+  backlog (): number { return this.unconfirmed }
+  phase (): Fake['now'] { return this.now === 'paused' && this.peeking ? 'reading' : this.now }
+  peek (on: boolean): boolean { this.peeking = on; return true }
+  advance (): number { return this.room }
+  span (): number { return this.longest }
+  waiting (): boolean { return this.buffered }
+  lost (): void { this.lostAt = this.clock.ms }
+  stalled (): void { this.stalledAt = this.clock.ms }
+
+  ask (): void {
+    this.askedAt.push(this.clock.ms)
+    // A paused peer answers too, but nobody reads it.
+    if (this.alive && this.phase() === 'reading') setTimeout(() => { this.bytesHeard += 10 }, 1)
+  }
+}
+
+export interface World { clock: Clock, wheel: Wheel, heartbeat: Heartbeat, counts: { pings: number, lost: number } }
+
+export function world (t: TestContext, slot = SLOT): World {
+  const clock = new Clock(t)
+  const wheel = new Wheel(slot, clock.now)
+  const counts = { pings: 0, lost: 0 }
+  const heartbeat = new Heartbeat(wheel, { stallTimeout: STALL, closeTimeout: CLOSE }, counts, clock.now)
+  t.after(() => { heartbeat.stop(); wheel.stop() })
+  return { clock, wheel, heartbeat, counts }
+}
+
+/** Brings a dead peer to where it is overdue, and does something in the poll phase before the judgement. */
+export function whenOverdue ({ clock, heartbeat }: Pick<World, 'clock' | 'heartbeat'>, act: (pulse: Pulse, peer: Fake) => void): Fake {
+  const peer = new Fake(clock)
+  peer.alive = false
+  const pulse = heartbeat.watch(peer, CADENCE)
+  while (peer.askedAt.length === 0) clock.pass(SLOT)
+  clock.pass(CADENCE.timeout - SLOT)
+  clock.poll = () => { act(pulse, peer) }
+  clock.pass(SLOT)
+  clock.poll = () => {}
+  return peer
+}
