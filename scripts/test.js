@@ -16,6 +16,7 @@ const { status } = spawnSync(process.execPath, [
   join(root, 'node_modules/c8/bin/c8.js'),
   '--include', 'src', '--all', '--check-coverage', '--branches', '95', '--lines', '95', '--functions', '95', '--statements', '95',
   '--reporter', 'text', '--reporter', 'lcovonly',
-  process.execPath, '--import', 'tsx', '--test', '--test-reporter', 'spec', ...files
+  // A file that does not end is a failure with a name, not a run without an end.
+  process.execPath, '--import', 'tsx', '--test', '--test-timeout', '300000', '--test-reporter', 'spec', ...files
 ], { cwd: root, stdio: 'inherit' })
 process.exitCode = status ?? 1

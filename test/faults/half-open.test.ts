@@ -101,11 +101,15 @@ test('a loop that is busy for 60 ms again and again does not stretch the bound',
   const fleet = await startFleet(t)
   await fleet.connect(`ws://127.0.0.1:${server.port}/silent`, 'ws', 50)
   const busy = setInterval(() => { server.stall(60).catch(() => {}) }, 100)
-  t.after(() => { clearInterval(busy) })
-  await sleep(500)
-  const check = await deadline(t, server, bound, 0)
-  const frozen = Date.now()
-  fleet.process.kill('SIGSTOP')
-  await until('all are found', async () => (await server.closed()).length === 50, bound * 6)
-  await check('50 frozen peers found, with a busy loop', (await server.closed()).map(({ closedAt }) => closedAt - frozen))
+  try {
+    await sleep(500)
+    const check = await deadline(t, server, bound, 0)
+    const frozen = Date.now()
+    fleet.process.kill('SIGSTOP')
+    await until('all are found', async () => (await server.closed()).length === 50, bound * 6)
+    await check('50 frozen peers found, with a busy loop', (await server.closed()).map(({ closedAt }) => closedAt - frozen))
+  } finally {
+    // Before the server goes, not after.
+    clearInterval(busy)
+  }
 })

@@ -127,7 +127,8 @@ export async function launch (t: TestContext, path: string, setup: object, prefi
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     serialization: 'advanced'
   })
-  const exited = once(child, 'exit').then(([code]) => code as number | null)
+  // Not by `once` of node:events, which an error of the channel rejects.
+  const exited = new Promise<number | null>((resolve) => { child.once('exit', resolve) })
   t.after(async () => {
     if (child.exitCode === null && child.signalCode === null) {
       child.kill('SIGCONT')
@@ -147,10 +148,9 @@ export async function launch (t: TestContext, path: string, setup: object, prefi
     if (error === undefined) call?.resolve(value)
     else call?.reject(new Error(error))
   })
-  // A call that is sent when the process is already gone is rejected by its exit.
-  child.on('error', () => {})
   child.on('exit', (code) => {
     for (const { reject } of waiting.values()) reject(new Error(`the process of ${path} ended, with ${code}`))
+    waiting.clear()
   })
   return {
     process: child,
@@ -160,7 +160,11 @@ export async function launch (t: TestContext, path: string, setup: object, prefi
     call: (name, callArgs) => new Promise((resolve, reject) => {
       const id = ++last
       waiting.set(id, { resolve, reject })
-      child.send({ id, name, args: callArgs })
+      child.send({ id, name, args: callArgs }, (error) => {
+        if (error === null) return
+        waiting.delete(id)
+        reject(error)
+      })
     })
   }
 }
