@@ -6,8 +6,9 @@ import type { Writable } from 'node:stream'
 import { closeCode } from '../core/causes.js'
 import { FST_ERR_LIFELINE_ARGUMENT } from '../core/errors.js'
 import { groupName } from '../core/groups.js'
-import { isBinary, toPayload } from '../core/payload.js'
-import type { Payload, PushOptions, PushResult } from '../core/payload.js'
+import { toOutgoing } from '../core/outgoing.js'
+import type { Outgoing } from '../core/outgoing.js'
+import type { PushOptions, PushResult } from '../core/payload.js'
 import type { Message, Transport } from '../transports/transport.js'
 import { Life } from './life.js'
 import type { About, CloseInfo, LifeHost } from './life.js'
@@ -112,16 +113,14 @@ export class Connection {
 
   #push (data: unknown, options: PushOptions | undefined): PushResult {
     if (!this.#life.transport.open) return 'gone'
-    let payload: Payload
-    let binary: boolean
+    let message: Outgoing
     try {
-      payload = toPayload(data)
-      binary = isBinary(payload, options)
+      message = toOutgoing(data, options, false)
     } catch (error) {
       this.#life.misused(error as Error)
       return 'invalid'
     }
-    return this.#life.send(payload, binary)
+    return this.#life.send(message)
   }
 
   /** Resolves, and never rejects, when no more than `backpressure.low` waits: then the next push is taken. Also when it is over. */

@@ -10,8 +10,8 @@ import { FST_ERR_LIFELINE_INVALID_CLOSE } from '../core/errors.js'
 import type { Budget, Consumer, Limits } from '../core/backpressure.js'
 import type { Groups } from '../core/groups.js'
 import type { Cadence, Heartbeat, Peer, Pulse } from '../core/heartbeat.js'
-import { sizeOf } from '../core/payload.js'
-import type { Payload, PushResult } from '../core/payload.js'
+import type { Outgoing } from '../core/outgoing.js'
+import type { PushResult } from '../core/payload.js'
 import type { Registry } from '../core/registry.js'
 import type { Transport, TransportEnd, TransportOwner } from '../transports/transport.js'
 
@@ -116,24 +116,24 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
   get bufferedBytes (): number { return this.transport.bufferedBytes }
 
   /** Sends a message; 'gone' if there is nobody, 'full' if too much waits. */
-  send (payload: Payload, binary: boolean): 'sent' | 'buffered' | 'full' | 'gone' {
+  send (message: Outgoing): 'sent' | 'buffered' | 'full' | 'gone' {
     const { transport } = this
     if (!transport.open) return 'gone'
     const { limit, low } = this.#host.limits
     const waiting = transport.bufferedBytes
     // While no more than `low` waits any message is taken: who awaits `drained` does not do so in vain.
-    if (waiting > low && waiting + sizeOf(payload) > limit) return this.#refuse(payload)
-    if (transport.send(payload, binary)) return 'sent'
+    if (waiting > low && waiting + message.size > limit) return this.#refuse(message)
+    if (transport.send(message)) return 'sent'
     this.#host.budget.update(this)
     return this.#shed ? 'full' : 'buffered'
   }
 
-  #refuse (payload: Payload): 'full' {
+  #refuse (message: Outgoing): 'full' {
     if (!this.#full) {
       this.#full = true
       this.#host.full(this.#subject)
     }
-    this.#host.dropped(this.#subject, 'full', 1, sizeOf(payload))
+    this.#host.dropped(this.#subject, 'full', 1, message.size)
     if (this.#host.limits.policy === 'close') this.#end(closeCode.tryAgainLater, '', 'backpressure', true)
     return 'full'
   }

@@ -5,8 +5,9 @@
 import type { FastifyRequest } from 'fastify'
 import { groupName } from '../core/groups.js'
 import { FST_ERR_LIFELINE_ARGUMENT, FST_ERR_LIFELINE_INVALID_FD, FST_ERR_LIFELINE_NO_CONNECTION } from '../core/errors.js'
-import { isBinary, toPayload } from '../core/payload.js'
-import type { Payload, PushOptions, PushResult } from '../core/payload.js'
+import { toOutgoing } from '../core/outgoing.js'
+import type { Outgoing } from '../core/outgoing.js'
+import type { PushOptions, PushResult } from '../core/payload.js'
 import type { Registry } from '../core/registry.js'
 import type { Tally } from '../core/tally.js'
 import type { Wheel } from '../core/wheel.js'
@@ -188,11 +189,9 @@ export class Lifeline extends Events {
    * @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name
    */
   broadcast (data: unknown, options: BroadcastOptions = {}): number {
-    let payload: Payload
-    let binary: boolean
+    let message: Outgoing
     try {
-      payload = toPayload(data)
-      binary = isBinary(payload, options)
+      message = toOutgoing(data, options, true)
     } catch (error) {
       this.#host.misused(undefined, error as Error)
       return 0
@@ -203,7 +202,7 @@ export class Lifeline extends Events {
     let count = 0
     for (const connection of members) {
       if (except?.has(connection.fd) === true) continue
-      const result = lifeOf(connection).send(payload, binary)
+      const result = lifeOf(connection).send(message)
       if (result === 'sent' || result === 'buffered') count++
     }
     return count

@@ -19,15 +19,6 @@ export interface PushOptions {
   binary?: boolean
 }
 
-/** @throws FST_ERR_LIFELINE_INVALID_DATA if the options cannot be read */
-export function isBinary (payload: Payload, options: PushOptions | undefined): boolean {
-  try {
-    return options?.binary ?? typeof payload !== 'string'
-  } catch (error) {
-    throw new FST_ERR_LIFELINE_INVALID_DATA(`its options: ${describe(error)}`)
-  }
-}
-
 /**
  * A string, a Buffer, typed array, DataView or ArrayBuffer, or anything `JSON.stringify` takes.
  * @throws FST_ERR_LIFELINE_INVALID_DATA for what has no JSON, and for what becomes an empty object by mistake (a Promise, a Blob)
@@ -53,14 +44,10 @@ export function toPayload (data: unknown): Payload {
 }
 
 /** Whatever was thrown (a getter, a toJSON, a proxy may throw anything) as words; does not throw itself. */
-function describe (error: unknown): string {
+export function describe (error: unknown): string {
   try {
     return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
   } catch {
     return 'it cannot be read'
   }
 }
-
-/** How many bytes the message has, without header. */
-export const sizeOf = (payload: Payload): number =>
-  typeof payload === 'string' ? Buffer.byteLength(payload) : payload.length

@@ -4,6 +4,7 @@
  * Knows nothing of what a connection is.
  */
 import { randomBytes, randomInt } from 'node:crypto'
+import { FdIndex } from './fd-index.js'
 
 // One count for all servers of the process, from a random multiple of a million:
 // a number kept across a restart finds nobody instead of a stranger.
@@ -13,14 +14,17 @@ let lastFd = randomInt(0, 1000) * 1_000_000
 export const nextFd = (): number => ++lastFd
 
 export class Registry<T extends object> {
-  readonly #byFd = new Map<number, T>()
+  /** In the order of their fd. */
+  readonly #all = new Map<number, T>()
+  readonly #byFd = new FdIndex<T>()
   readonly #byId = new Map<string, T>()
   readonly #node = randomBytes(6).toString('base64url')
 
-  get size (): number { return this.#byFd.size }
+  get size (): number { return this.#all.size }
 
+  /** Takes anything. */
   get (fd: unknown): T | undefined {
-    return this.#byFd.get(fd as number)
+    return this.#byFd.get(fd)
   }
 
   /** Finds only those whose id was asked for: a name nobody has heard cannot be called. */
@@ -29,7 +33,8 @@ export class Registry<T extends object> {
   }
 
   add (fd: number, connection: T): void {
-    this.#byFd.set(fd, connection)
+    this.#all.set(fd, connection)
+    this.#byFd.add(fd, connection)
   }
 
   /**
@@ -43,16 +48,17 @@ export class Registry<T extends object> {
   }
 
   remove (fd: number, id: string | undefined): void {
-    this.#byFd.delete(fd)
+    this.#all.delete(fd)
+    this.#byFd.remove(fd)
     if (id !== undefined) this.#byId.delete(id)
   }
 
   /** In the order of their fd. */
   values (): MapIterator<T> {
-    return this.#byFd.values()
+    return this.#all.values()
   }
 
   entries (): MapIterator<[number, T]> {
-    return this.#byFd.entries()
+    return this.#all.entries()
   }
 }

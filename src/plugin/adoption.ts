@@ -4,6 +4,7 @@
  * Invariant: whoever the server has made a socket for is adopted, or was not made from our class.
  */
 import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type WebSocket from 'ws'
@@ -75,12 +76,28 @@ export function adopt (adoption: Adoption, socket: WebSocket, raw: IncomingMessa
     request.fd = connection.fd
     request[kConnection] = connection
   }
+  if (!foreign && adoption.errorHandler === undefined && reply !== undefined) detach(reply, stream)
   const patience = new Patience(transport)
   adoption.wheel.wait(patience, adoption.wheel.turns(adoption.patience))
   life.whenOver(() => { adoption.wheel.cancel(patience) })
   life.begin()
   // Where the app's own preClose leaves its server open, one may still come.
   if (adoption.shutdown.begun) life.close(closeCode.serviceRestart, '', 'shutdown')
+}
+
+/**
+ * Before a handler is called: the listener that @fastify/websocket has added last holds request and reply for as
+ * long as the socket lives. One for all sockets takes its place.
+ */
+export function forgetRequest ({ onError }: Supervision, socket: WebSocket): void {
+  const theirs = socket.listeners('error').at(-1) as () => void
+  socket.removeListener('error', theirs)
+  socket.on('error', onError)
+}
+
+/** The counterpart of the `assignSocket` of @fastify/websocket. Whoever listens for the end of the response shall hear of it, though. */
+function detach (reply: FastifyReply, stream: Duplex): void {
+  if (reply.raw.socket === stream && reply.raw.listenerCount('close') === 0) reply.raw.detachSocket(stream as Socket)
 }
 
 /** Calls the app's handler of errors; what that throws is logged, for there is nobody left to tell. */

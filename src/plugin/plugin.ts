@@ -21,10 +21,10 @@ import { Tally } from '../core/tally.js'
 import { Wheel } from '../core/wheel.js'
 import { Log } from '../observe/log.js'
 import { superviseClass } from '../transports/websocket/supervise.js'
-import { adopt, note } from './adoption.js'
+import { adopt, forgetRequest, note } from './adoption.js'
 import { defaults, readOptions, refuseWebsocketOptions } from './options.js'
 import type { LifelineOptions, Settings } from './options.js'
-import { Routes, watchHandler } from './routes.js'
+import { Routes, watchHandlers } from './routes.js'
 import { Shutdown } from './shutdown.js'
 import { Upgrades } from './upgrades.js'
 
@@ -99,7 +99,8 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
     log.notice('@fastify/websocket was registered by the app: its errorHandler and preClose stay in charge of what a handler throws and of close codes at shutdown')
     fastify.addHook('preClose', drain)
   } else {
-    fastify.addHook('onRoute', watchHandler)
+    const keeps = settings.websocket.errorHandler !== undefined
+    fastify.addHook('onRoute', watchHandlers((socket) => { if (!keeps) forgetRequest(supervision, socket) }))
     await fastify.register(fastifyWebsocket, websocketOptions(settings, closeTimeout, log, drain))
     // Its own preClose, which ours replaces, would take this listener off.
     theirs = upgradeServer.listeners('upgrade').filter((listener) => !before.includes(listener))

@@ -1,15 +1,18 @@
 /**
- * What happens to routes: `config.lifeline` is checked when the route is declared, and the end of
- * a WebSocket handler is noticed.
+ * What happens to routes: `config.lifeline` is checked when the route is declared, and WebSocket
+ * handlers are supervised: their end is noticed, and what they throw is told.
  */
 import type { FastifyRequest, RouteOptions } from 'fastify'
+import type WebSocket from 'ws'
 import { lifeOf } from '../api/connection.js'
+import type { Connection } from '../api/connection.js'
+import type { Life } from '../api/life.js'
 import { kConnection } from '../api/lifeline.js'
 import type { Cadence } from '../core/heartbeat.js'
 import { readRouteOptions } from './options.js'
 import type { Settings } from './options.js'
 
-type Handler = (this: unknown, socket: unknown, request: FastifyRequest) => unknown
+type Handler = (this: unknown, socket: WebSocket, request: FastifyRequest) => unknown
 
 export class Routes {
   readonly #settings: Settings
@@ -35,20 +38,34 @@ export class Routes {
   }
 }
 
-/** An onRoute hook: has the transport told when the handler has returned, and what it awaited has settled. */
-export function watchHandler (route: RouteOptions): void {
-  if (route.wsHandler !== undefined) route.wsHandler = watched(route.wsHandler as Handler) as typeof route.wsHandler
-  if (route.websocket === true) route.handler = watched(route.handler as unknown as Handler) as unknown as typeof route.handler
+/**
+ * An onRoute hook. The handlers of WebSocket routes are wrapped: their transport is told when they have
+ * returned, and what they awaited has settled; and what they throw is ours to tell.
+ * @param starts called with the socket before the handler is
+ */
+export function watchHandlers (starts: (socket: WebSocket) => void): (route: RouteOptions) => void {
+  const watched = (handler: Handler): Handler => {
+    if (typeof handler !== 'function') return handler
+    return function (socket, request) {
+      const connection = request[kConnection]
+      if (connection === null) return handler.call(this, socket, request)
+      starts(socket)
+      // One promise, for a lazy thenable runs each time it is asked.
+      watch(lifeOf(connection), (async () => handler.call(this, socket, request))())
+    }
+  }
+  return (route) => {
+    if (route.wsHandler !== undefined) route.wsHandler = watched(route.wsHandler as Handler) as typeof route.wsHandler
+    if (route.websocket === true) route.handler = watched(route.handler as unknown as Handler) as unknown as typeof route.handler
+  }
 }
 
-function watched (handler: Handler): Handler {
-  if (typeof handler !== 'function') return handler
-  return function (socket, request) {
-    const connection = request[kConnection]
-    const settled = (): void => { if (connection !== null) lifeOf(connection).transport.settled() }
-    // One promise for us and for @fastify/websocket: a lazy thenable runs each time it is asked.
-    const result = (async () => handler.call(this, socket, request))()
-    result.then(settled, settled)
-    return result
-  }
+// By itself, so that it holds nothing of the request.
+function watch (life: Life<Connection>, handled: Promise<unknown>): void {
+  handled.then(
+    () => { life.transport.settled() },
+    (error: unknown) => {
+      life.transport.settled()
+      life.failed(error)
+    })
 }

@@ -2,7 +2,7 @@
  * The port between a connection and what carries it: one WebSocket, or one event stream.
  * A transport knows its wire and nothing of apps; a connection knows apps and nothing of wires.
  */
-import type { Payload } from '../core/payload.js'
+import type { Outgoing } from '../core/outgoing.js'
 import type { Cause } from '../core/causes.js'
 
 /** A message from the peer. */
@@ -62,7 +62,7 @@ export interface Transport {
   /** The most of them, in bytes, that the peer has to take in before it can answer anything. */
   span (): number
   /** Sends a message; true if nothing of it waits here. Only while `open`. */
-  send (payload: Payload, binary: boolean): boolean
+  send (message: Outgoing): boolean
   /** A ping whose answer nobody awaits. */
   beat (): void
   /** The round trip of a ping in ms; Infinity if the transport ends first. */

@@ -26,6 +26,10 @@ export interface Supervisor {
   sending (): void
   /** It has done so, so many bytes, more or less; `fin` false: there are fragments to come. */
   sent (fin: boolean, bytes: number): void
+  /** It has sent a Blob, which ws has yet to read; and it has been read, or could not be. */
+  readingBlob (on: boolean): void
+  /** It is about to send a ping or pong. */
+  signalling (): void
   /** What it sent has been taken. */
   flushed (): void
   /** `close` is called on an open socket, by the app or by ws; true if the call is kept for later. */
@@ -40,7 +44,8 @@ export interface Supervisor {
 
 /** ws as it was before the supervisor: what the transport itself writes and reads passes no supervision. */
 export interface Bare {
-  send (socket: WebSocket, data: string | Buffer, options: { binary: boolean, fin?: boolean }, done?: () => void): void
+  send (socket: WebSocket, data: string | Buffer, options: { binary: boolean }, done: (error?: Error) => void): void
+  ping (socket: WebSocket, payload: Buffer): void
   close (socket: WebSocket, code?: number, reason?: string | Buffer): void
   /** Takes back that a close was kept for later. */
   reopen (socket: WebSocket): void
@@ -53,7 +58,11 @@ export interface Bare {
 
 export interface Supervision {
   readonly WebSocket: typeof WebSocket
+  /** Messages are sent as ws sends them: no class of the app's has a `send` of its own, which must see them all. */
+  readonly plain: boolean
   readonly bare: Bare
+  /** A listener for `error`, the same for all sockets: what the app emits on an open one is a failure of the app's. */
+  readonly onError: (this: WebSocket, error: unknown) => void
   /** Puts a socket under supervision; false if it was not made from this class. */
   supervise (socket: WebSocket, supervisor: Supervisor): boolean
 }
@@ -63,6 +72,10 @@ type Handler = Listener | { handleEvent: Listener }
 
 /** Cheap, not exact: the length of a string is in characters. */
 const roughSize = (data: any): number => data?.length ?? data?.byteLength ?? data?.size ?? 0
+
+/** By the rules of ws: a Blob may come from another realm. */
+const isBlob = (data: any): boolean =>
+  typeof data === 'object' && data !== null && /^(Blob|File)$/.test(data[Symbol.toStringTag]) && typeof data.arrayBuffer === 'function'
 
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
@@ -179,11 +192,35 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
       if (supervisor === null || this.readyState !== Base.OPEN) return super.send(data, options, done)
       if (typeof options === 'function') [options, done] = [undefined, options]
       supervisor.sending()
+      const blob = isBlob(data)
       super.send(data, options, (error?: Error) => {
+        if (blob) supervisor.readingBlob(false)
         supervisor.flushed()
         if (typeof done === 'function') done(error)
       })
+      if (blob) supervisor.readingBlob(true)
       supervisor.sent(options == null || !('fin' in options) || Boolean(options.fin), roughSize(data))
+    }
+
+    override ping (data?: any, mask?: any, done?: any): void {
+      this.#signal(super.ping, data, mask, done)
+    }
+
+    override pong (data?: any, mask?: any, done?: any): void {
+      this.#signal(super.pong, data, mask, done)
+    }
+
+    #signal (method: (data?: any, mask?: any, done?: any) => void, data: any, mask: any, done: any): void {
+      const supervisor = this.#supervisor
+      if (supervisor === null || this.readyState !== Base.OPEN) return method.call(this, data, mask, done)
+      supervisor.signalling()
+      if (!isBlob(data)) return method.call(this, data, mask, done)
+      if (typeof mask === 'function') [mask, done] = [undefined, mask]
+      method.call(this, data, mask, (error: Error) => {
+        supervisor.readingBlob(false)
+        if (typeof done === 'function') done(error)
+      })
+      supervisor.readingBlob(true)
     }
 
     override close (code?: number, reason?: string | Buffer): void {
@@ -251,8 +288,10 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
 
   return {
     WebSocket: SupervisedWebSocket as unknown as typeof WebSocket,
+    plain: base.send === rootOf(base).send,
     bare: {
       send: (socket, data, options, done) => { base.send.call(socket, data, options, done) },
+      ping: (socket, payload) => { base.ping.call(socket, payload) },
       close: (socket, code, reason) => { base.close.call(socket, code, reason) },
       reopen: (socket) => { SupervisedWebSocket.reopen(socket) },
       terminate: (socket) => { base.terminate.call(socket) },
@@ -260,8 +299,17 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
       resume: (socket) => { base.resume.call(socket) },
       emit: (socket, event, ...args) => { SupervisedWebSocket.dispatch(socket, event, args) }
     },
+    onError (error) {
+      if (this.readyState === Base.OPEN) SupervisedWebSocket.threw(this, error)
+    },
     supervise: (socket, supervisor) => SupervisedWebSocket.supervise(socket, supervisor)
   }
+}
+
+/** The prototype of the class that ws itself has made. */
+function rootOf (prototype: WebSocket): WebSocket {
+  const parent = Object.getPrototypeOf(prototype)
+  return parent === EventEmitter.prototype ? prototype : rootOf(parent)
 }
 
 function findAccessor (object: object, name: string): PropertyDescriptor {

@@ -6,12 +6,15 @@ import type { Duplex } from 'node:stream'
 import type WebSocket from 'ws'
 import { closeCode } from '../../core/causes.js'
 import type { Cause } from '../../core/causes.js'
-import type { Payload } from '../../core/payload.js'
+import type { Outgoing } from '../../core/outgoing.js'
 import { Pings } from '../../core/pings.js'
 import type { Message, Transport, TransportOwner } from '../transport.js'
+import { DirectWriter } from './direct.js'
 import { Reading } from './reading.js'
+import type { ReadingOwner } from './reading.js'
+import { RelayWriter } from './relay.js'
 import type { Bare, Supervision, Supervisor } from './supervise.js'
-import { Writer } from './writer.js'
+import type { Writer, WriterOwner } from './writer.js'
 
 /**
  * After how many bytes a mark is due while few are open, and how many may be: with each dozen that is open
@@ -25,7 +28,7 @@ const tooLong = new Set(['WS_ERR_UNSUPPORTED_MESSAGE_LENGTH', 'WS_ERR_UNSUPPORTE
 /** What a socket reads and writes. A real one counts its bytes. */
 type Stream = Duplex & { bytesRead?: number, bytesWritten?: number }
 
-export class WebSocketTransport implements Transport, Supervisor {
+export class WebSocketTransport implements Transport, Supervisor, WriterOwner, ReadingOwner {
   readonly kind = 'websocket'
 
   readonly #socket: WebSocket
@@ -47,6 +50,8 @@ export class WebSocketTransport implements Transport, Supervisor {
   #said: { code: number, reason: string } | null = null
   #cause: Cause | null = null
   #fault: Error | null = null
+  /** The closing handshake has begun, or it was terminated. */
+  #closing = false
   #deferred = false
   #ended = false
 
@@ -62,16 +67,9 @@ export class WebSocketTransport implements Transport, Supervisor {
     this.#defers = defers
     this.#receiver = stream.listeners('data').at(-1)
     this.#marks = marks
-    this.#writer = new Writer(socket, supervision.bare, {
-      // Under an extension each fragment would be compressed by itself.
-      fragments: socket.extensions === '',
-      handed: (bytes) => { this.#handed(bytes) },
-      flushed: () => { this.#owner?.flushed() }
-    })
-    this.#reading = new Reading(socket, supervision.bare, {
-      dropped: (messages, bytes) => { this.#owner?.dropped(messages, bytes) },
-      ignored: () => { this.#owner?.ignored() }
-    })
+    const direct = supervision.plain && socket.extensions === '' && stream.bytesRead !== undefined
+    this.#writer = direct ? new DirectWriter(socket, stream, supervision.bare, this) : new RelayWriter(socket, supervision.bare, this)
+    this.#reading = new Reading(socket, supervision.bare, this)
     this.#pings.confirmed = this.#written
     this.#hush()
   }
@@ -84,8 +82,8 @@ export class WebSocketTransport implements Transport, Supervisor {
 
   // As the connection sees it.
 
-  // The stream may have been destroyed behind the back of ws, which learns of it a turn later.
-  get open (): boolean { return this.#socket.readyState === this.#socket.OPEN && !this.#stream.destroyed }
+  // The stream may have been ended or destroyed behind the back of ws, which learns of it a turn later.
+  get open (): boolean { return !this.#closing && this.#stream.writable }
 
   get remote (): boolean { return this.#stream.bytesRead !== undefined }
 
@@ -93,7 +91,8 @@ export class WebSocketTransport implements Transport, Supervisor {
 
   get peeking (): boolean { return this.#reading.peeking }
 
-  get bufferedBytes (): number { return this.#writer.bufferedBytes }
+  // What a destroyed socket still holds waits for nobody.
+  get bufferedBytes (): number { return this.#closing && this.#stream.destroyed ? 0 : this.#writer.queuedBytes + this.#socket.bufferedAmount }
 
   get roundTrip (): number { return this.#pings.roundTrip }
 
@@ -107,14 +106,14 @@ export class WebSocketTransport implements Transport, Supervisor {
 
   span (): number { return this.#pings.stretch(this.#given) }
 
-  send (payload: Payload, binary: boolean): boolean {
-    return this.#writer.send(payload, binary)
+  send (message: Outgoing): boolean {
+    return this.#writer.send(message)
   }
 
   beat (): void {
     if (!this.open || this.#pings.full) return
     this.#sinceMark = 0
-    this.#socket.ping(this.#pings.open(performance.now(), this.#written))
+    this.#writer.ping(this.#pings.open(performance.now(), this.#written))
   }
 
   ping (): Promise<number> {
@@ -139,6 +138,7 @@ export class WebSocketTransport implements Transport, Supervisor {
   close (code: number, reason: string, dropped: boolean): boolean {
     this.#undefer()
     if (!this.open) return false
+    this.#closing = true
     this.#said = { code, reason }
     if (dropped) this.#writer.discard()
     else this.#writer.flush()
@@ -148,6 +148,7 @@ export class WebSocketTransport implements Transport, Supervisor {
   }
 
   terminate (): void {
+    this.#closing = true
     this.#writer.discard()
     this.#bare.terminate(this.#socket)
   }
@@ -161,7 +162,7 @@ export class WebSocketTransport implements Transport, Supervisor {
   pong (data: Buffer): boolean {
     if (!this.#pings.answer(data, performance.now())) return false
     this.#hush()
-    this.#handed(0)
+    this.handed(0)
     return true
   }
 
@@ -184,11 +185,36 @@ export class WebSocketTransport implements Transport, Supervisor {
 
   sending (): void { this.#writer.flush() }
 
-  flushed (): void { this.#owner?.flushed() }
-
   sent (fin: boolean, bytes: number): void {
     this.#writer.hold(!fin)
-    this.#handed(bytes)
+    this.handed(bytes)
+  }
+
+  readingBlob (on: boolean): void { this.#writer.reading(on) }
+
+  signalling (): void {
+    // ws answers the pings of a peer that way: if that takes nothing, it shall not get all that waits for it.
+    if (this.#stream.writableLength === 0) this.#writer.flush()
+  }
+
+  flushed (): void {
+    this.#writer.wake()
+    this.#owner?.flushed()
+  }
+
+  // As the writer and the reading see it.
+
+  taken (): void { this.#owner?.flushed() }
+
+  dropped (messages: number, bytes: number): void { this.#owner?.dropped(messages, bytes) }
+
+  ignored (): void { this.#owner?.ignored() }
+
+  handed (bytes: number): void {
+    this.#sinceMark += bytes
+    const { waiting } = this.#pings
+    const due = this.#sinceMark >= MARK.every << Math.floor(waiting / MARK.dozen)
+    if (due && this.#marks && waiting < MARK.most) this.beat()
   }
 
   /**
@@ -199,7 +225,7 @@ export class WebSocketTransport implements Transport, Supervisor {
    */
   closing (code: number | undefined): boolean {
     if (code === undefined && this.#defers && !this.#concluded) {
-      this.#deferred = true
+      this.#closing = this.#deferred = true
       setImmediate(() => { this.#closeDeferred() })
       return true
     }
@@ -208,6 +234,7 @@ export class WebSocketTransport implements Transport, Supervisor {
   }
 
   closes (code: number | undefined, reason: string | Buffer | undefined): void {
+    this.#closing = true
     this.#said = { code: code ?? closeCode.noStatus, reason: String(reason ?? '') }
     if (this.#concluded) return
     this.#cause ??= 'server'
@@ -216,6 +243,7 @@ export class WebSocketTransport implements Transport, Supervisor {
 
   terminating (): void {
     if (this.open) this.#cause ??= 'server'
+    this.#closing = true
     this.#writer.discard()
   }
 
@@ -223,7 +251,7 @@ export class WebSocketTransport implements Transport, Supervisor {
 
   closed (code: number, reason: Buffer): void {
     if (this.#ended) return
-    this.#ended = true
+    this.#ended = this.#closing = true
     this.#writer.discard()
     this.#reading.end()
     this.#pings.end()
@@ -242,14 +270,6 @@ export class WebSocketTransport implements Transport, Supervisor {
     return heard === this.heard() && written === this.#written ? performance.now() - at : NaN
   }
 
-  /** So many bytes more were given to ws. */
-  #handed (bytes: number): void {
-    this.#sinceMark += bytes
-    const { waiting } = this.#pings
-    const due = this.#sinceMark >= MARK.every << Math.floor(waiting / MARK.dozen)
-    if (due && this.#marks && waiting < MARK.most) this.beat()
-  }
-
   get #written (): number { return this.#stream.bytesWritten ?? 0 }
 
   /** What was written, and what ws has not written yet: it compresses, or reads a Blob. */
@@ -259,7 +279,7 @@ export class WebSocketTransport implements Transport, Supervisor {
 
   #undefer (): void {
     if (!this.#deferred) return
-    this.#deferred = false
+    this.#closing = this.#deferred = false
     this.#bare.reopen(this.#socket)
   }
 

@@ -10,6 +10,7 @@ import { hostOf, Lifeline } from '../../../src/api/lifeline.js'
 import type { LifeHost } from '../../../src/api/life.js'
 import { Budget } from '../../../src/core/backpressure.js'
 import { Groups } from '../../../src/core/groups.js'
+import type { Outgoing } from '../../../src/core/outgoing.js'
 import { Heartbeat } from '../../../src/core/heartbeat.js'
 import { nextFd, Registry } from '../../../src/core/registry.js'
 import { Tally } from '../../../src/core/tally.js'
@@ -47,8 +48,8 @@ class FakeTransport implements Transport {
   peek (): boolean { return false }
   settled (): void {}
 
-  send (payload: string | Buffer): boolean {
-    this.waiting.push(payload.length)
+  send (message: Outgoing): boolean {
+    this.waiting.push(message.size)
     return false
   }
 

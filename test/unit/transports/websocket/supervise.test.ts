@@ -25,6 +25,8 @@ class FakeSupervisor implements Supervisor {
   sending (): void { this.calls.push('sending') }
   sent (fin: boolean): void { this.calls.push(`sent ${fin}`) }
   flushed (): void { this.taken++ }
+  readingBlob (on: boolean): void { this.calls.push(`reading ${on}`) }
+  signalling (): void { this.calls.push('signalling') }
   closing (code: number | undefined): boolean { this.calls.push(`closing ${code}`); return this.keepsClose }
   closes (code: number | undefined): void { this.calls.push(`closes ${code}`) }
   terminating (): void { this.calls.push('terminating') }
@@ -260,14 +262,15 @@ test('a close that is kept for later makes the socket closing to the app, and to
 
 test('the bare socket passes no supervision', async (t) => {
   const { socket, client, supervisor, supervision: { bare } } = await supervised(t)
-  bare.send(socket, 'hello', { binary: false })
+  bare.ping(socket, Buffer.from('ping'))
+  bare.send(socket, 'hello', { binary: false }, () => {})
   const [data] = await once(client, 'message')
   assert.equal(String(data), 'hello')
   bare.pause(socket)
   assert.equal(socket.isPaused, true)
   bare.resume(socket)
   bare.terminate(socket)
-  assert.deepEqual(supervisor.calls, [])
+  assert.deepEqual(supervisor.calls.filter((call) => call !== 'arrived'), [])
   await once(socket, 'close')
 })
 
@@ -278,4 +281,50 @@ test('a socket that is terminated while its close is kept for later ends like an
   socket.terminate()
   await once(socket, 'close')
   assert.equal(socket.readyState, socket.CLOSED)
+})
+
+test('a ping or pong of the app\'s is announced before it is sent', async (t) => {
+  const { socket, client, supervisor } = await supervised(t)
+  for (const kind of ['ping', 'pong'] as const) {
+    supervisor.calls = []
+    let done = false
+    socket[kind]('it', undefined, () => { done = true })
+    assert.deepEqual(supervisor.calls, ['signalling'])
+    const [data] = await once(client, kind)
+    assert.equal(String(data), 'it')
+    assert.equal(done, true)
+  }
+})
+
+test('Blobs are announced until ws has read them, as messages, pings and pongs', async (t) => {
+  const { socket, client, supervisor } = await supervised(t)
+  client.on('error', () => {})
+  const blob = new Blob(['it']) as never
+  const sends: Record<string, (done: () => void) => void> = {
+    message: (done) => { socket.send(blob, done) },
+    'message with options': (done) => { socket.send(blob, { binary: true }, done) },
+    ping: (done) => { socket.ping(blob, undefined, done) },
+    'ping with two arguments': (done) => { Reflect.apply(socket.ping, socket, [blob, done]) },
+    pong: (done) => { socket.pong(blob, false, done) }
+  }
+  for (const [what, send] of Object.entries(sends)) {
+    supervisor.calls = []
+    await new Promise<void>((resolve) => {
+      send(resolve)
+      assert.ok(supervisor.calls.includes('reading true'), what)
+      assert.ok(!supervisor.calls.includes('reading false'), what)
+    })
+    assert.ok(supervisor.calls.includes('reading false'), what)
+  }
+  // Without a callback of the app's too.
+  supervisor.calls = []
+  socket.ping(blob)
+  await once(client, 'ping')
+  assert.ok(supervisor.calls.includes('reading false'))
+})
+
+test('the class is plain unless one between ours and that of ws has a send of its own', () => {
+  class Other extends WebSocket { more = true }
+  class Sending extends WebSocket { override send (...args: any[]): void { (super.send as any)(...args) } }
+  assert.deepEqual([WebSocket, Other, Sending, class extends Sending {}].map((Class) => superviseClass(Class as typeof WebSocket).plain), [true, true, false, false])
 })

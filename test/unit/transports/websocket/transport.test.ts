@@ -6,12 +6,17 @@ import { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { setImmediate as turnOver } from 'node:timers/promises'
 import type WebSocket from 'ws'
 import type { TransportEnd } from '../../../../src/transports/transport.js'
 import type { Supervision } from '../../../../src/transports/websocket/supervise.js'
+import { toOutgoing } from '../../../../src/core/outgoing.js'
+import type { Outgoing } from '../../../../src/core/outgoing.js'
 import { WebSocketTransport } from '../../../../src/transports/websocket/transport.js'
 
 const KIB = 1024
+
+const message = (bytes: number): Outgoing => toOutgoing(Buffer.alloc(bytes), undefined, false)
 
 class FakeSocket extends EventEmitter {
   readonly OPEN = 1
@@ -20,67 +25,97 @@ class FakeSocket extends EventEmitter {
   /** What ws has not written yet. */
   held = 0
   isPaused = false
-  readonly pings: Buffer[] = []
   readonly stream = new FakeStream()
 
-  get bufferedAmount (): number { return this.held + this.stream.writableLength }
+  get pings (): Buffer[] { return this.stream.pings }
 
-  ping (payload: Buffer): void {
-    this.pings.push(payload)
-    this.stream.bytesWritten += payload.length
-  }
+  get bufferedAmount (): number { return this.held + this.stream.writableLength }
 }
 
 class FakeStream extends EventEmitter {
   bytesRead = 500
   bytesWritten = 200
   writableLength = 0
-  destroyed = false
+  writable = true
+  /** The payloads of pings, and the lengths of all else. */
+  readonly pings: Buffer[] = []
+  readonly frames: number[] = []
+
+  write (bytes: Buffer, done?: () => void): void {
+    this.bytesWritten += bytes.length
+    if (bytes[0] === 0x89) this.pings.push(bytes.subarray(2))
+    else this.frames.push(bytes.length)
+    if (done !== undefined) setImmediate(done)
+  }
 }
 
-function make ({ extensions = '', marks = true, counts = true } = {}): { transport: WebSocketTransport, socket: FakeSocket, stream: FakeStream, frames: number[], ends: TransportEnd[] } {
+interface Made {
+  transport: WebSocketTransport
+  socket: FakeSocket
+  stream: FakeStream
+  /** The lengths of the messages that went to ws. */
+  relayed: number[]
+  ends: TransportEnd[]
+}
+
+function make ({ extensions = '', marks = true, counts = true, plain = true } = {}): Made {
   const socket = new FakeSocket()
   const { stream } = socket
   socket.extensions = extensions
   stream.on('data', () => {})
   if (!counts) Object.assign(stream, { bytesRead: undefined, bytesWritten: undefined })
-  const frames: number[] = []
+  const relayed: number[] = []
   const ends: TransportEnd[] = []
   const supervision = {
+    plain,
     supervise: () => true,
     bare: {
       send: (_socket: unknown, data: Buffer | string, _options: unknown, done: () => void) => {
-        frames.push(data.length)
-        if (stream.bytesWritten !== undefined) stream.bytesWritten += data.length
+        relayed.push(data.length)
         setImmediate(done)
       },
+      ping: () => {},
       terminate: () => {},
       resume: () => {}
     }
   } as unknown as Supervision
   const transport = new WebSocketTransport(socket as unknown as WebSocket, stream as unknown as Duplex, supervision, false, marks)
   transport.start(supervision, { failed () {}, flushed () {}, dropped () {}, ignored () {}, ended: (end) => { ends.push(end) } })
-  return { transport, socket, stream, frames, ends }
+  return { transport, socket, stream, relayed, ends }
 }
 
-test('a large message is cut into fragments of 64 KiB, except under an extension', () => {
-  for (const [extensions, expected] of [['', [64 * KIB, 64 * KIB, 10]], ['permessage-deflate', [128 * KIB + 10]]] as const) {
-    const { transport, frames } = make({ extensions })
-    transport.send(Buffer.alloc(128 * KIB + 10), true)
-    assert.deepEqual(frames, expected)
-  }
+test('frames of our own go to the socket, a large message in fragments of 64 KiB', async () => {
+  const { transport, stream, relayed } = make()
+  transport.send(message(128 * KIB + 10))
+  await turnOver()
+  await turnOver()
+  assert.deepEqual(stream.frames, [64 * KIB + 10, 64 * KIB + 10, 12])
+  assert.deepEqual(relayed, [])
 })
+
+for (const [what, options] of Object.entries({
+  'under an extension': { extensions: 'permessage-deflate' },
+  'without a real socket': { counts: false },
+  'where a class of the app\'s has a send of its own': { plain: false }
+})) {
+  test(`${what} messages go to ws, whole`, () => {
+    const { transport, stream, relayed } = make(options)
+    transport.send(message(128 * KIB + 10))
+    assert.deepEqual(relayed, [128 * KIB + 10])
+    assert.deepEqual(stream.frames, [])
+  })
+}
 
 test('a ping goes out after every 64 KiB, pushed or sent by the app; half as often with each dozen that is open; and no more than 36', () => {
   const { transport, socket } = make()
-  transport.send(Buffer.alloc(64 * KIB - 1), true)
+  transport.send(message(64 * KIB - 10))
   assert.equal(socket.pings.length, 0)
-  transport.sent(true, 1)
+  transport.sent(true, 10)
   assert.equal(socket.pings.length, 1)
   const between: number[] = []
   let since = 0
   for (let i = 0; i < 1000; i++) {
-    transport.send(Buffer.alloc(32 * KIB), true)
+    transport.sent(true, 32 * KIB)
     since += 32
     if (socket.pings.length === between.length + 1) continue
     between.push(since)
@@ -95,7 +130,7 @@ test('a ping goes out after every 64 KiB, pushed or sent by the app; half as oft
 
 test('without marks none goes out, and never are more than 40 open', () => {
   const { transport, socket } = make({ marks: false })
-  for (let i = 0; i < 10; i++) transport.send(Buffer.alloc(64 * KIB), true)
+  for (let i = 0; i < 10; i++) transport.send(message(64 * KIB))
   assert.equal(socket.pings.length, 0)
   for (let i = 0; i < 100; i++) transport.beat()
   assert.equal(socket.pings.length, 40)
@@ -109,9 +144,9 @@ test('the backlog is all that is not known to have arrived; the span, what holds
   stream.bytesWritten += 92
   stream.writableLength = 50
   socket.held = 300
-  assert.deepEqual([transport.backlog(), transport.span()], [1000 + 8 + 92 + 300, 1000])
+  assert.deepEqual([transport.backlog(), transport.span()], [1000 + 10 + 92 + 300, 1000])
   transport.pong(socket.pings[0]!)
-  assert.deepEqual([transport.backlog(), transport.span()], [8 + 92 + 300, 400])
+  assert.deepEqual([transport.backlog(), transport.span()], [10 + 92 + 300, 402])
 })
 
 test('the peer is heard by its bytes; without a byte counter by what arrives', () => {
@@ -128,7 +163,7 @@ test('the peer is heard by its bytes; without a byte counter by what arrives', (
 test('a transport whose stream has been destroyed is not open, whatever ws says', () => {
   const { transport, stream } = make()
   assert.equal(transport.open, true)
-  stream.destroyed = true
+  stream.writable = false
   assert.equal(transport.open, false)
 })
 

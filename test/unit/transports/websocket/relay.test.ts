@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type WebSocket from 'ws'
+import { toOutgoing } from '../../../../src/core/outgoing.js'
+import { HAND_OVER } from '../../../../src/transports/websocket/frame.js'
+import { RelayWriter } from '../../../../src/transports/websocket/relay.js'
 import type { Bare } from '../../../../src/transports/websocket/supervise.js'
-import { HAND_OVER, Writer } from '../../../../src/transports/websocket/writer.js'
 
 interface Frame { data: Buffer, binary: boolean, fin: boolean }
 
@@ -14,7 +16,8 @@ class FakeSocket {
   /** Bytes that the operating system takes before anything waits. */
   room: number
   bufferedAmount = 0
-  flushed = 0
+  taken = 0
+  readonly pings: Buffer[] = []
   readonly handed: number[] = []
   readonly frames: Frame[] = []
   readonly #waiting: Array<{ size: number, done: (() => void) | undefined }> = []
@@ -70,88 +73,87 @@ class FakeSocket {
   }
 }
 
-function make (room?: number, fragments = true): { socket: FakeSocket, writer: Writer } {
+interface Made { socket: FakeSocket, writer: RelayWriter, send: (data: string | Buffer) => boolean, waits: () => number }
+
+function make (room?: number): Made {
   const socket = new FakeSocket(room)
   const bare = {
-    send: (_socket: unknown, data: string | Buffer, { binary, fin = true }: { binary: boolean, fin?: boolean }, done?: () => void) => {
-      socket.send(Buffer.from(data as string), binary, fin, done)
-    }
+    send: (_socket: unknown, data: string | Buffer, { binary }: { binary: boolean }, done?: () => void) => {
+      socket.send(Buffer.from(data as string), binary, true, done)
+    },
+    ping: (_socket: unknown, payload: Buffer) => { socket.pings.push(payload) }
   } as unknown as Bare
-  return { socket, writer: new Writer(socket as unknown as WebSocket, bare, { fragments, handed: (bytes) => { socket.handed.push(bytes) }, flushed: () => { socket.flushed++ } }) }
+  const writer = new RelayWriter(socket as unknown as WebSocket, bare, {
+    handed: (bytes) => { socket.handed.push(bytes) },
+    taken: () => { socket.taken++ }
+  })
+  return { socket, writer, send: (data) => writer.send(toOutgoing(data, undefined, false)), waits: () => writer.queuedBytes + socket.bufferedAmount }
 }
 
-test('a message goes to the socket at once, as it is, when nothing waits', () => {
-  const { socket, writer } = make(Infinity)
-  assert.equal(writer.send('text', false), true)
-  assert.equal(writer.send(Buffer.from('bytes'), true), true)
+test('a message goes to ws at once, as it is, when nothing waits', () => {
+  const { socket, send, waits } = make(Infinity)
+  assert.equal(send('text'), true)
+  assert.equal(send(Buffer.from('bytes')), true)
   assert.deepEqual(socket.frames, [{ data: Buffer.from('text'), binary: false, fin: true }, { data: Buffer.from('bytes'), binary: true, fin: true }])
-  assert.equal(writer.bufferedBytes, 0)
+  assert.equal(waits(), 0)
 })
 
 test('what the operating system did not take is buffered', () => {
-  const { writer } = make(0)
-  assert.equal(writer.send('1234', false), false)
-  assert.equal(writer.bufferedBytes, 4)
-  assert.equal(writer.queuedBytes, 0)
+  const { writer, send, waits } = make(0)
+  assert.equal(send('1234'), false)
+  assert.deepEqual([waits(), writer.queuedBytes], [4, 0])
+})
+
+test('a ping goes to ws at once, whatever waits here', () => {
+  const { socket, writer, send } = make(0)
+  send('x'.repeat(HAND_OVER))
+  send('after')
+  writer.ping(Buffer.from('ping'))
+  assert.deepEqual(socket.pings, [Buffer.from('ping')])
+  assert.equal(writer.queuedBytes, 5)
 })
 
 test('past 64 KiB that wait in the socket, messages wait here, and follow as it drains', () => {
-  const { socket, writer } = make(0)
-  writer.send('x'.repeat(HAND_OVER), false)
-  assert.equal(writer.send('after', false), false)
+  const { socket, writer, send, waits } = make(0)
+  send('x'.repeat(HAND_OVER))
+  assert.equal(send('after'), false)
   assert.equal(socket.frames.length, 1)
-  assert.deepEqual([writer.queuedBytes, writer.bufferedBytes], [5, HAND_OVER + 5])
+  assert.deepEqual([writer.queuedBytes, waits()], [5, HAND_OVER + 5])
   socket.drain(HAND_OVER)
   assert.deepEqual(socket.received().map(String), ['x'.repeat(HAND_OVER), 'after'])
-  assert.equal(writer.bufferedBytes, 5)
+  assert.equal(waits(), 5)
   socket.drain(5)
-  assert.equal(writer.bufferedBytes, 0)
-})
-
-test('a large message is handed over 64 KiB at a time, as fragments of one message', () => {
-  const { socket, writer } = make(0)
-  const data = Buffer.alloc(3 * HAND_OVER + 1, 'y')
-  writer.send(data, true)
-  assert.equal(socket.frames.length, 1)
-  for (let i = 0; i < 5; i++) socket.drain(HAND_OVER)
-  assert.deepEqual(socket.frames.map(({ fin }) => fin), [false, false, false, true])
-  assert.ok(socket.received()[0]!.equals(data))
-})
-
-test('under an extension no message is cut', () => {
-  const { socket, writer } = make(0, false)
-  writer.send(Buffer.alloc(3 * HAND_OVER), true)
-  assert.deepEqual(socket.frames.map(({ fin }) => fin), [true])
-})
-
-test('a long text of few bytes goes at once, one of many bytes is cut at 64 KiB of bytes', () => {
-  const { socket, writer } = make(Infinity)
-  writer.send('x'.repeat(HAND_OVER), false)
-  assert.equal(socket.frames.length, 1)
-  const text = '€'.repeat(HAND_OVER / 2)
-  assert.equal(writer.send(text, false), true)
-  assert.deepEqual(socket.frames.map(({ data }) => data.length), [HAND_OVER, HAND_OVER, HAND_OVER / 2])
-  assert.equal(String(socket.received()[1]), text)
+  assert.equal(waits(), 0)
 })
 
 test('each hand-over is told, with its bytes, and counted when it is done', () => {
-  const { socket, writer } = make(0)
-  writer.send('12', false)
-  writer.send(Buffer.alloc(HAND_OVER + 1), true)
+  const { socket, writer, send } = make(0)
+  send('12')
+  send(Buffer.alloc(HAND_OVER))
   assert.deepEqual(socket.handed, [2, HAND_OVER])
   socket.drain(1)
-  assert.deepEqual([writer.completed, socket.flushed], [0, 0])
+  assert.deepEqual([writer.completed, socket.taken], [0, 0])
   socket.drain(1)
-  assert.deepEqual([writer.completed, socket.flushed], [1, 1])
+  assert.deepEqual([writer.completed, socket.taken], [1, 1])
   socket.drain(Infinity)
-  assert.deepEqual(socket.handed, [2, HAND_OVER, 1])
+  assert.deepEqual([writer.completed, socket.taken], [2, 2])
+})
+
+test('when something of the app\'s own has been taken, what waits here goes on', () => {
+  const { socket, writer, send } = make(0)
+  socket.send(Buffer.alloc(HAND_OVER), true, true)
+  send('after')
+  assert.equal(writer.queuedBytes, 5)
+  socket.drain(HAND_OVER)
+  writer.wake()
+  assert.equal(writer.queuedBytes, 0)
 })
 
 test('while it is held nothing leaves; after it, all does, in order', () => {
-  const { socket, writer } = make(Infinity)
+  const { socket, writer, send } = make(Infinity)
   writer.hold(true)
-  assert.equal(writer.send('1', false), false)
-  writer.send('2', false)
+  assert.equal(send('1'), false)
+  send('2')
   writer.flush()
   assert.deepEqual(socket.frames, [])
   writer.hold(false)
@@ -159,19 +161,19 @@ test('while it is held nothing leaves; after it, all does, in order', () => {
 })
 
 test('a flush hands over all that waits, the rest of a message that was begun first', () => {
-  const { socket, writer } = make(0)
+  const { socket, writer, send } = make(0)
   const large = Buffer.alloc(2 * HAND_OVER, 'a')
-  writer.send(large, true)
-  writer.send('after', false)
+  send(large)
+  send('after')
   writer.flush()
   assert.equal(writer.queuedBytes, 0)
   assert.deepEqual(socket.received().map((message) => message.length), [large.length, 5])
 })
 
 test('what is discarded is not sent', () => {
-  const { socket, writer } = make(0)
-  writer.send('x'.repeat(HAND_OVER), false)
-  writer.send('after', false)
+  const { socket, writer, send } = make(0)
+  send('x'.repeat(HAND_OVER))
+  send('after')
   writer.discard()
   assert.equal(writer.queuedBytes, 0)
   socket.drain(Infinity)
@@ -179,9 +181,9 @@ test('what is discarded is not sent', () => {
 })
 
 test('a socket that is not open any more is given nothing from the queue', () => {
-  const { socket, writer } = make(0)
-  writer.send('x'.repeat(HAND_OVER), false)
-  writer.send('after', false)
+  const { socket, send } = make(0)
+  send('x'.repeat(HAND_OVER))
+  send('after')
   socket.readyState = 2
   socket.drain(Infinity)
   assert.equal(socket.frames.length, 1)
@@ -194,8 +196,8 @@ test('any sequence of pushes, fragments of the app\'s own, flushes and drains le
     fc.record({ do: fc.constant('flush' as const), size: fc.constant(0) }),
     fc.record({ do: fc.constant('drain' as const), size: fc.integer({ min: 0, max: 2 * HAND_OVER }) })
   )
-  fc.assert(fc.property(fc.array(step, { maxLength: 40 }), fc.boolean(), fc.integer({ min: 0, max: HAND_OVER }), (steps, fragments, room) => {
-    const { socket, writer } = make(room, fragments)
+  fc.assert(fc.property(fc.array(step, { maxLength: 40 }), fc.integer({ min: 0, max: HAND_OVER }), (steps, room) => {
+    const { socket, writer, send, waits } = make(room)
     /** Each message is filled with its number, so that mixed ones show. */
     const pushed: Buffer[] = []
     const order: number[] = []
@@ -217,7 +219,7 @@ test('any sequence of pushes, fragments of the app\'s own, flushes and drains le
         const data = Buffer.alloc(size + 1, ++number)
         pushed.push(data)
         order.push(number)
-        writer.send(data, true)
+        send(data)
       } else if (what === 'own') {
         if (own === null) {
           own = Buffer.alloc(size + 1, 200)
@@ -230,13 +232,12 @@ test('any sequence of pushes, fragments of the app\'s own, flushes and drains le
       } else {
         socket.drain(size)
       }
-      assert.equal(writer.bufferedBytes, writer.queuedBytes + socket.bufferedAmount)
       // Whoever waits here is woken by a callback that is still to come.
       if (writer.queuedBytes > 0 && own === null) assert.ok(socket.bufferedAmount > 0, 'something waits that nothing will wake')
     }
     finish()
-    for (let i = 0; i < 200 && writer.bufferedBytes > 0; i++) socket.drain(HAND_OVER)
-    assert.equal(writer.bufferedBytes, 0)
+    for (let i = 0; i < 200 && waits() > 0; i++) socket.drain(HAND_OVER)
+    assert.equal(waits(), 0)
     const received = socket.received()
     for (const message of received) assert.ok(message.every((byte) => byte === message[0]), 'two messages are mixed')
     assert.deepEqual(received.filter((message) => message[0] !== 200).map((message) => message[0]), order)
