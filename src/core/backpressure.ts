@@ -33,6 +33,7 @@ export class Budget {
 
   /** What waits for this one has changed. Past the total, the largest give way until it is kept again. */
   update (consumer: Consumer): void {
+    if (this.#total === Infinity) return
     const now = consumer.bufferedBytes
     const before = this.#counted.get(consumer) ?? 0
     if (now === before) return

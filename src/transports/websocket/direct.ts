@@ -1,5 +1,5 @@
 /**
- * Writes frames of its own to the socket: the first message of a turn at once, what follows in as few
+ * Writes frames of its own to the socket: the first message of a tick at once, what follows in as few
  * writes as can be, and what goes to many in the same bytes for all.
  * Invariant: only whole frames are handed over, at most HAND_OVER bytes of payload at a time, and the next
  * when the socket has taken the last.
@@ -7,30 +7,40 @@
 import type { Duplex } from 'node:stream'
 import type WebSocket from 'ws'
 import type { Outgoing } from '../../core/outgoing.js'
-import { Batch, turn } from './batch.js'
-import type { TurnEnd } from './batch.js'
-import { encode, framesOf, HAND_OVER, HEADER_MAX, opcode } from './frame.js'
+import { Batch } from './batch.js'
+import { Chunk } from './chunk.js'
+import { encode, framesOf, HAND_OVER, HEADER_MAX, headerOf, opcode } from './frame.js'
 import type { Bare } from './supervise.js'
+import { tick, turn } from './turn.js'
+import type { TurnEnd } from './turn.js'
 import type { Writer, WriterOwner } from './writer.js'
 
-/** A batch takes no more than that, in bytes: a fragment with its header fits. */
+/** What leaves together takes no more than that, in bytes: a fragment with its header fits. */
 const BATCH_MAX = HAND_OVER + HEADER_MAX
+
+const EMPTY = Buffer.alloc(0)
+
+/** A real socket, or one with TLS on it. */
+type Stream = Duplex & { readonly encrypted?: boolean }
 
 export class DirectWriter implements Writer, TurnEnd {
   completed = 0
   queuedBytes = 0
 
   readonly #socket: WebSocket
-  readonly #stream: Duplex
+  readonly #stream: Stream
   readonly #bare: Bare
   readonly #owner: WriterOwner
-  /** What is pushed now; and, before it, what is full. */
-  #open: Batch | null = null
+  /** What is added to now: what many get, or, from the first message on that is for this socket alone, all it gets. */
+  #open: Batch | Chunk | null = null
+  /** What is full, before it. */
   #full: Buffer[] | null = null
   /** Hand-overs that are not known to be taken. */
   #underway = 0
-  /** Waits for the end of the turn. */
-  #waits = false
+  /** The tick in which a message was written at once. */
+  #tick = -1
+  /** Waits for the end of the tick, or of the turn. */
+  #waits: 'tick' | 'turn' | null = null
   #held = false
   /** Messages that were pushed while held. */
   #heldBack: Outgoing[] | null = null
@@ -38,7 +48,7 @@ export class DirectWriter implements Writer, TurnEnd {
   #blobs = 0
   #taken: ((error?: Error | null) => void) | null = null
 
-  constructor (socket: WebSocket, stream: Duplex, bare: Bare, owner: WriterOwner) {
+  constructor (socket: WebSocket, stream: Stream, bare: Bare, owner: WriterOwner) {
     this.#socket = socket
     this.#stream = stream
     this.#bare = bare
@@ -47,20 +57,15 @@ export class DirectWriter implements Writer, TurnEnd {
 
   send (message: Outgoing): boolean {
     if (this.#held || this.#blobs > 0) return this.#sendLater(message)
-    const frames = framesOf(message)
-    const { shared } = message
-    if (!Array.isArray(frames)) {
-      if (!shared && this.#underway === 0 && this.#open === null) {
-        this.#write(frames as Buffer)
-        return this.#stream.writableLength === 0
-      }
-      this.#add(frames as Buffer, shared)
-    } else {
-      for (const frame of frames) this.#add(frame, shared)
+    if (message.shared || message.size > HAND_OVER) return this.#sendFrames(message)
+    if (this.#underway === 0 && this.queuedBytes === 0 && this.#tick !== tick.number) {
+      this.#tick = tick.number
+      this.#write(encode(message.payload, message.size, message.binary ? opcode.binary : opcode.text, true))
+      return this.#stream.writableLength === 0
     }
-    if (shared) this.#wait()
-    else if (this.#underway === 0 && !this.#waits) this.#next()
-    return this.queuedBytes === 0 && this.#stream.writableLength === 0
+    this.#chunk(headerOf(message.size) + message.size).message(message)
+    if (this.#underway === 0 && this.#waits === null) this.#wait('tick')
+    return false
   }
 
   ping (payload: Buffer): void {
@@ -89,7 +94,7 @@ export class DirectWriter implements Writer, TurnEnd {
     for (let bytes = this.#take(); bytes !== null; bytes = this.#take()) this.#write(bytes)
   }
 
-  // While anything waits here something of ours is under way, or the end of the turn is awaited.
+  // While anything waits here something of ours is under way, or the end of a tick or turn is awaited.
   wake (): void {}
 
   discard (): void {
@@ -100,14 +105,15 @@ export class DirectWriter implements Writer, TurnEnd {
   }
 
   turnEnded (): void {
-    this.#waits = false
-    if (this.#underway === 0) this.#next()
+    this.#waits = null
+    this.#next()
+    this.#owner.taken()
   }
 
-  #wait (): void {
-    if (this.#waits) return
-    this.#waits = true
-    turn.add(this)
+  #wait (what: 'tick' | 'turn'): void {
+    this.#waits = what
+    if (what === 'tick') tick.add(this)
+    else turn.add(this)
   }
 
   #sendLater (message: Outgoing): boolean {
@@ -122,25 +128,60 @@ export class DirectWriter implements Writer, TurnEnd {
     return false
   }
 
+  #sendFrames (message: Outgoing): boolean {
+    const frames = framesOf(message)
+    if (Buffer.isBuffer(frames)) this.#add(frames, message.shared)
+    else for (const frame of frames) this.#add(frame, message.shared)
+    if (this.#underway === 0 && this.#waits === null) {
+      if (message.shared) this.#wait('turn')
+      else this.#next()
+    }
+    return this.queuedBytes === 0 && this.#stream.writableLength === 0
+  }
+
   #add (frame: Buffer, shared: boolean): void {
-    this.queuedBytes += frame.length
     const open = this.#open
-    if (open !== null && open.bytes + frame.length <= BATCH_MAX) {
-      this.#open = shared ? open.withShared(frame) : open.with(frame)
+    if (!shared || open instanceof Chunk) {
+      this.#chunk(frame.length).frames(frame)
       return
     }
-    this.#open = shared ? turn.first(frame) : new Batch(null, frame)
-    if (open === null) return
-    (this.#full ??= []).push(open.join())
-    // No need to wait for anything: it can grow no more, and the socket has taken all before it.
+    if (open !== null && open.bytes + frame.length <= BATCH_MAX) {
+      this.#open = open.with(frame)
+    } else {
+      this.#close()
+      this.#open = Batch.of(frame)
+    }
+    this.queuedBytes += frame.length
+  }
+
+  /** The chunk that so many bytes more are to be added to. */
+  #chunk (bytes: number): Chunk {
+    const open = this.#open
+    const length = open === null ? 0 : open instanceof Chunk ? open.length : open.bytes
+    if (length + bytes > BATCH_MAX) this.#close()
+    this.queuedBytes += bytes
+    if (this.#open instanceof Chunk) return this.#open
+    const chunk = new Chunk()
+    if (this.#open !== null) chunk.frames(this.#open.join())
+    this.#open = chunk
+    return chunk
+  }
+
+  /** What is open takes nothing more. If the socket has taken all before it, there is nothing to wait for. */
+  #close (): void {
+    if (this.#open === null) return
+    (this.#full ??= []).push(this.#open.join())
+    this.#open = null
     if (this.#full.length === 1 && this.#stream.writableLength === 0) this.#write(this.#take()!)
   }
 
   /** The next to be handed over; null if nothing waits. */
   #take (): Buffer | null {
-    let bytes = this.#full?.shift() ?? null
-    if (this.#full?.length === 0) this.#full = null
-    if (bytes === null && this.#open !== null) {
+    let bytes: Buffer | null = null
+    if (this.#full !== null) {
+      bytes = this.#full.shift()!
+      if (this.#full.length === 0) this.#full = null
+    } else if (this.#open !== null) {
       bytes = this.#open.join()
       this.#open = null
     }
@@ -148,19 +189,30 @@ export class DirectWriter implements Writer, TurnEnd {
     return bytes
   }
 
-  /** Hands over what the socket takes without making it wait, and always something. */
+  /** Hands over what the socket takes without making it wait, and always something, if nothing is under way. */
   #next (): void {
-    if (this.#socket.readyState !== this.#socket.OPEN) return
+    if (this.#underway > 0 || this.#socket.readyState !== this.#socket.OPEN) return
     do {
       const bytes = this.#take()
-      if (bytes === null) return
+      if (bytes === null) break
       this.#write(bytes)
     } while (this.#stream.writableLength === 0)
   }
 
   #write (bytes: Buffer): void {
-    this.#underway++
-    this.#stream.write(bytes, this.#whenTaken())
+    const stream = this.#stream
+    let rest = bytes
+    // A callback costs a nextTick for each socket: the kernel, as a rule, takes all at once, and needs none.
+    if (stream.writableLength === 0 && stream.encrypted !== true) {
+      stream.write(bytes)
+      rest = EMPTY
+    }
+    if (rest === EMPTY && stream.writableLength === 0) {
+      this.completed++
+    } else {
+      this.#underway++
+      stream.write(rest, this.#whenTaken())
+    }
     this.#owner.handed(bytes.length)
   }
 
@@ -170,7 +222,7 @@ export class DirectWriter implements Writer, TurnEnd {
       // The socket has gone: that is told elsewhere.
       if (error != null) return
       this.completed++
-      if (this.#underway === 0 && !this.#waits) this.#next()
+      if (this.#waits === null) this.#next()
       this.#owner.taken()
     }
   }

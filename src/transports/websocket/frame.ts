@@ -17,37 +17,36 @@ export const HAND_OVER = 64 * 1024
 /** The longest header, in bytes. */
 export const HEADER_MAX = 10
 
-/** An empty frame with room for its payload, behind the header. */
-function header (first: number, size: number): Buffer {
+/** How long the header of a frame is, in bytes. */
+export const headerOf = (size: number): number => size < 126 ? 2 : size < 65536 ? 4 : HEADER_MAX
+
+/**
+ * Writes one frame there, and gives back where it ends.
+ * @param size of the payload, in bytes
+ */
+export function write (target: Buffer, at: number, payload: string | Uint8Array, size: number, code: number, fin: boolean): number {
+  target[at++] = fin ? code | FIN : code
   if (size < 126) {
-    const frame = Buffer.allocUnsafe(size + 2)
-    frame[0] = first
-    frame[1] = size
-    return frame
+    target[at++] = size
+  } else if (size < 65536) {
+    target[at++] = 126
+    target[at++] = size >> 8
+    target[at++] = size & 255
+  } else {
+    target[at++] = 127
+    at = target.writeUIntBE(0, at, 4)
+    at = target.writeUIntBE(size, at, 4)
   }
-  if (size < 65536) {
-    const frame = Buffer.allocUnsafe(size + 4)
-    frame[0] = first
-    frame[1] = 126
-    frame[2] = size >> 8
-    frame[3] = size & 255
-    return frame
-  }
-  const frame = Buffer.allocUnsafe(size + HEADER_MAX)
-  frame[0] = first
-  frame[1] = 127
-  frame.writeUInt32BE(0, 2)
-  frame.writeUInt32BE(size, 6)
-  return frame
+  if (typeof payload !== 'string') target.set(payload, at)
+  // As many bytes as characters: all of them ASCII, and that is written twice as fast.
+  else target.write(payload, at, size, payload.length === size ? 'latin1' : 'utf8')
+  return at + size
 }
 
-/** One frame. Its payload is no longer than HAND_OVER. */
+/** One frame by itself. */
 export function encode (payload: string | Uint8Array, size: number, code: number, fin: boolean): Buffer {
-  const frame = header(fin ? code | FIN : code, size)
-  if (typeof payload !== 'string') frame.set(payload, frame.length - size)
-  // As many bytes as characters: all of them ASCII, and that is written twice as fast.
-  else if (payload.length === size) frame.write(payload, frame.length - size, 'latin1')
-  else frame.write(payload, frame.length - size)
+  const frame = Buffer.allocUnsafe(headerOf(size) + size)
+  write(frame, 0, payload, size, code, fin)
   return frame
 }
 

@@ -22,14 +22,12 @@ export interface Supervisor {
   faulted (error: Error): void
   /** A listener threw, or the promise that it returned was rejected. */
   threw (error: unknown): void
-  /** The app is about to send a message, or a fragment of one, on the socket itself. */
+  /** The app is about to send a message, a fragment of one, a ping or a pong on the socket itself; ws too, when it answers a ping. */
   sending (): void
   /** It has done so, so many bytes, more or less; `fin` false: there are fragments to come. */
   sent (fin: boolean, bytes: number): void
   /** It has sent a Blob, which ws has yet to read; and it has been read, or could not be. */
   readingBlob (on: boolean): void
-  /** It is about to send a ping or pong. */
-  signalling (): void
   /** What it sent has been taken. */
   flushed (): void
   /** `close` is called on an open socket, by the app or by ws; true if the call is kept for later. */
@@ -213,7 +211,7 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
     #signal (method: (data?: any, mask?: any, done?: any) => void, data: any, mask: any, done: any): void {
       const supervisor = this.#supervisor
       if (supervisor === null || this.readyState !== Base.OPEN) return method.call(this, data, mask, done)
-      supervisor.signalling()
+      supervisor.sending()
       if (!isBlob(data)) return method.call(this, data, mask, done)
       if (typeof mask === 'function') [mask, done] = [undefined, mask]
       method.call(this, data, mask, (error: Error) => {

@@ -192,11 +192,6 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
 
   readingBlob (on: boolean): void { this.#writer.reading(on) }
 
-  signalling (): void {
-    // ws answers the pings of a peer that way: if that takes nothing, it shall not get all that waits for it.
-    if (this.#stream.writableLength === 0) this.#writer.flush()
-  }
-
   flushed (): void {
     this.#writer.wake()
     this.#owner?.flushed()

@@ -227,7 +227,7 @@ test('a socket that closes is given nothing more, and one that is destroyed neit
     made.sink.take(Infinity)
     await turnOver()
     await turnOver()
-    assert.ok(made.sink.writes.length <= 1)
+    assert.ok(made.sink.writes.filter(({ length }) => length > 0).length <= 1)
     assert.equal(made.handed.length, 1)
   }
 })

@@ -26,7 +26,6 @@ class FakeSupervisor implements Supervisor {
   sent (fin: boolean): void { this.calls.push(`sent ${fin}`) }
   flushed (): void { this.taken++ }
   readingBlob (on: boolean): void { this.calls.push(`reading ${on}`) }
-  signalling (): void { this.calls.push('signalling') }
   closing (code: number | undefined): boolean { this.calls.push(`closing ${code}`); return this.keepsClose }
   closes (code: number | undefined): void { this.calls.push(`closes ${code}`) }
   terminating (): void { this.calls.push('terminating') }
@@ -289,7 +288,7 @@ test('a ping or pong of the app\'s is announced before it is sent', async (t) =>
     supervisor.calls = []
     let done = false
     socket[kind]('it', undefined, () => { done = true })
-    assert.deepEqual(supervisor.calls, ['signalling'])
+    assert.deepEqual(supervisor.calls, ['sending'])
     const [data] = await once(client, kind)
     assert.equal(String(data), 'it')
     assert.equal(done, true)

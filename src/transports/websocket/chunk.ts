@@ -1,0 +1,39 @@
+/**
+ * Frames that leave together, for one socket alone: written one behind the other into a Buffer that grows,
+ * so that a small message costs no Buffer of its own.
+ */
+import type { Outgoing } from '../../core/outgoing.js'
+import { headerOf, opcode, write } from './frame.js'
+
+const FIRST = 1024
+
+export class Chunk {
+  length = 0
+  #bytes = Buffer.allocUnsafe(FIRST)
+
+  /** A message as one frame. */
+  message ({ payload, binary, size }: Outgoing): void {
+    const end = this.length + headerOf(size) + size
+    if (end > this.#bytes.length) this.#grow(end)
+    this.length = write(this.#bytes, this.length, payload, size, binary ? opcode.binary : opcode.text, true)
+  }
+
+  /** Frames that are made already. */
+  frames (bytes: Buffer): void {
+    const end = this.length + bytes.length
+    if (end > this.#bytes.length) this.#grow(end)
+    this.#bytes.set(bytes, this.length)
+    this.length = end
+  }
+
+  /** All of them. Nothing is added any more. */
+  join (): Buffer {
+    return this.#bytes.subarray(0, this.length)
+  }
+
+  #grow (end: number): void {
+    const bytes = Buffer.allocUnsafe(Math.max(end, 4 * this.#bytes.length))
+    bytes.set(this.#bytes.subarray(0, this.length))
+    this.#bytes = bytes
+  }
+}
