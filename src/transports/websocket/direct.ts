@@ -9,14 +9,11 @@ import type WebSocket from 'ws'
 import type { Outgoing } from '../../core/outgoing.js'
 import { Batch } from './batch.js'
 import { Chunk } from './chunk.js'
-import { encode, framesOf, HAND_OVER, HEADER_MAX, headerOf, opcode } from './frame.js'
+import { BATCH_MAX, encode, framesOf, HAND_OVER, headerOf, opcode } from './frame.js'
 import type { Bare } from './supervise.js'
 import { tick, turn } from './turn.js'
 import type { TurnEnd } from './turn.js'
 import type { Writer, WriterOwner } from './writer.js'
-
-/** What leaves together takes no more than that, in bytes: a fragment with its header fits. */
-const BATCH_MAX = HAND_OVER + HEADER_MAX
 
 const EMPTY = Buffer.alloc(0)
 
@@ -34,7 +31,7 @@ export class DirectWriter implements Writer, TurnEnd {
   /** What is added to now: what many get, or, from the first message on that is for this socket alone, all it gets. */
   #open: Batch | Chunk | null = null
   /** What is full, before it. */
-  #full: Buffer[] | null = null
+  #full: Array<Buffer | Chunk> | null = null
   /** Hand-overs that are not known to be taken. */
   #underway = 0
   /** The tick in which a message was written at once. */
@@ -91,7 +88,7 @@ export class DirectWriter implements Writer, TurnEnd {
 
   flush (): void {
     if (this.#held) return
-    for (let bytes = this.#take(); bytes !== null; bytes = this.#take()) this.#write(bytes)
+    for (let next = this.#take(); next !== null; next = this.#take()) this.#write(next)
   }
 
   // While anything waits here something of ours is under way, or the end of a tick or turn is awaited.
@@ -161,7 +158,7 @@ export class DirectWriter implements Writer, TurnEnd {
     if (length + bytes > BATCH_MAX) this.#close()
     this.queuedBytes += bytes
     if (this.#open instanceof Chunk) return this.#open
-    const chunk = new Chunk()
+    const chunk = new Chunk(this.#underway === 0)
     if (this.#open !== null) chunk.frames(this.#open.join())
     this.#open = chunk
     return chunk
@@ -170,36 +167,37 @@ export class DirectWriter implements Writer, TurnEnd {
   /** What is open takes nothing more. If the socket has taken all before it, there is nothing to wait for. */
   #close (): void {
     if (this.#open === null) return
-    (this.#full ??= []).push(this.#open.join())
+    (this.#full ??= []).push(this.#open instanceof Chunk ? this.#open : this.#open.join())
     this.#open = null
     if (this.#full.length === 1 && this.#stream.writableLength === 0) this.#write(this.#take()!)
   }
 
   /** The next to be handed over; null if nothing waits. */
-  #take (): Buffer | null {
-    let bytes: Buffer | null = null
+  #take (): Buffer | Chunk | null {
+    let next: Buffer | Chunk | null = null
     if (this.#full !== null) {
-      bytes = this.#full.shift()!
+      next = this.#full.shift()!
       if (this.#full.length === 0) this.#full = null
     } else if (this.#open !== null) {
-      bytes = this.#open.join()
+      next = this.#open instanceof Chunk ? this.#open : this.#open.join()
       this.#open = null
     }
-    if (bytes !== null) this.queuedBytes -= bytes.length
-    return bytes
+    if (next !== null) this.queuedBytes -= next.length
+    return next
   }
 
   /** Hands over what the socket takes without making it wait, and always something, if nothing is under way. */
   #next (): void {
     if (this.#underway > 0 || this.#socket.readyState !== this.#socket.OPEN) return
     do {
-      const bytes = this.#take()
-      if (bytes === null) break
-      this.#write(bytes)
+      const next = this.#take()
+      if (next === null) break
+      this.#write(next)
     } while (this.#stream.writableLength === 0)
   }
 
-  #write (bytes: Buffer): void {
+  #write (next: Buffer | Chunk): void {
+    const bytes = next instanceof Chunk ? next.join() : next
     const stream = this.#stream
     let rest = bytes
     // A callback costs a nextTick for each socket: the kernel, as a rule, takes all at once, and needs none.
@@ -209,6 +207,7 @@ export class DirectWriter implements Writer, TurnEnd {
     }
     if (rest === EMPTY && stream.writableLength === 0) {
       this.completed++
+      if (next instanceof Chunk) next.free()
     } else {
       this.#underway++
       stream.write(rest, this.#whenTaken())

@@ -17,6 +17,9 @@ export const HAND_OVER = 64 * 1024
 /** The longest header, in bytes. */
 export const HEADER_MAX = 10
 
+/** What leaves together takes no more than that, in bytes: a fragment with its header fits. */
+export const BATCH_MAX = HAND_OVER + HEADER_MAX
+
 /** How long the header of a frame is, in bytes. */
 export const headerOf = (size: number): number => size < 126 ? 2 : size < 65536 ? 4 : HEADER_MAX
 

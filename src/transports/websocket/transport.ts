@@ -2,6 +2,7 @@
  * One WebSocket as a transport: it supervises the socket, and tells from the wire why it ended.
  * Knows nothing of Fastify, of requests or of other sockets.
  */
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type WebSocket from 'ws'
 import { closeCode } from '../../core/causes.js'
@@ -67,7 +68,8 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
     this.#defers = defers
     this.#receiver = stream.listeners('data').at(-1)
     this.#marks = marks
-    const direct = supervision.plain && socket.extensions === '' && stream.bytesRead !== undefined
+    // Only a real socket is known to be done with a Buffer when it says so.
+    const direct = supervision.plain && socket.extensions === '' && stream instanceof Socket
     this.#writer = direct ? new DirectWriter(socket, stream, supervision.bare, this) : new RelayWriter(socket, supervision.bare, this)
     this.#reading = new Reading(socket, supervision.bare, this)
     this.#pings.confirmed = this.#written

@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -58,12 +59,18 @@ interface Made {
   ends: TransportEnd[]
 }
 
+// To the transport it is a real socket; of a socket's own methods it has those of an emitter only.
+Object.setPrototypeOf(FakeStream.prototype, Object.create(Socket.prototype, Object.getOwnPropertyDescriptors(EventEmitter.prototype)))
+
 function make ({ extensions = '', marks = true, counts = true, plain = true } = {}): Made {
   const socket = new FakeSocket()
   const { stream } = socket
   socket.extensions = extensions
   stream.on('data', () => {})
-  if (!counts) Object.assign(stream, { bytesRead: undefined, bytesWritten: undefined })
+  if (!counts) {
+    Object.assign(stream, { bytesRead: undefined, bytesWritten: undefined })
+    Object.setPrototypeOf(stream, EventEmitter.prototype)
+  }
   const relayed: number[] = []
   const ends: TransportEnd[] = []
   const supervision = {
