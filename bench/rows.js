@@ -1,0 +1,192 @@
+/**
+ * What is measured. A row starts a server and a client for each variant, measures one after the other,
+ * round for round, and gives a figure for each; the goals are ratios of the design's section 6.
+ */
+import { startPair } from './process.js'
+
+const all = ['ws', 'cork', 'socket.io', 'lifeline']
+
+/** Rounds over all variants, one after the other, after a warm-up of each. */
+async function interleave (variants, rounds, setup, measure, warm = 2) {
+  const pairs = []
+  const samples = Object.fromEntries(variants.map((variant) => [variant, []]))
+  try {
+    for (const variant of variants) pairs.push(await startPair(variant, setup(variant)))
+    for (let i = 0; i < warm; i++) for (const pair of pairs) await measure(pair)
+    for (let i = 0; i < rounds; i++) for (const pair of pairs) samples[pair.variant].push(await measure(pair))
+  } finally {
+    for (const pair of pairs) await pair.stop()
+  }
+  return samples
+}
+
+const push = (perTurn, goal) => ({
+  name: `push-${perTurn}`,
+  title: `${perTurn} pushes a turn to one connection`,
+  unit: 'µs CPU per message',
+  goals: [['ws', goal], ['cork', 1]],
+  variants: all,
+  run: (rounds) => interleave(all, rounds, () => ({ connections: 1 }), ({ server }) => server.call('push', { perTurn, turns: Math.ceil(60_000 / perTurn) }))
+})
+
+const broadcast = (perTurn, goals, connections = 1000, variants = all) => ({
+  name: `broadcast-${perTurn}${connections === 1000 ? '' : `-${connections}`}`,
+  title: `${perTurn} a turn to ${connections.toLocaleString('en')} connections`,
+  unit: 'µs CPU per message',
+  goals,
+  variants,
+  run: (rounds) => interleave(variants, rounds, () => ({ connections }), ({ server }) => server.call('broadcast', { perTurn, turns: Math.ceil(Math.max(60_000, 60_000 * Math.log2(perTurn + 1) / 2) / (perTurn * connections)) }))
+})
+
+const ECHOES = 20_000
+
+const echo = {
+  name: 'echo',
+  title: 'echo over 100 connections',
+  unit: 'µs CPU per echo',
+  goals: [['ws', 0.95]],
+  variants: all,
+  run: (rounds) => interleave(all, rounds, () => ({ connections: 100, to: 'echo' }), async ({ variant, server, client }) => {
+    const taken = client.once('taken')
+    await server.call('begin')
+    await client.call('echo', { messages: ECHOES, text: variant === 'socket.io' ? `42["m","${'x'.repeat(64)}"]` : 'x'.repeat(64) })
+    await taken
+    return await server.call('end') / ECHOES
+  })
+}
+
+const lone = {
+  name: 'lone',
+  title: 'a lone push, time until it is with the kernel',
+  unit: 'µs',
+  goals: [['ws', 1.05]],
+  variants: ['ws', 'lifeline'],
+  async run (rounds) {
+    const samples = await interleave(this.variants, rounds, () => ({ connections: 1 }), ({ server }) => server.call('lone', { times: 5_000 }))
+    // That the bytes have left when the call returns is seen with the loop blocked behind it.
+    for (const variant of this.variants) {
+      const pair = await startPair(variant, { connections: 1 })
+      await pair.client.call('watch')
+      const { from, to } = await pair.server.call('block', { ms: 300 })
+      const seen = await pair.client.call('seen')
+      await pair.stop()
+      if (!(seen >= from && seen < to)) throw new Error(`${variant}: a lone push did not leave at once`)
+    }
+    return samples
+  }
+}
+
+const idle = (connections, rounds = null) => ({
+  name: `idle${connections === 2000 ? '' : `-${connections}`}`,
+  title: `an idle connection, of ${connections.toLocaleString('en')}`,
+  unit: 'bytes of heap (resident beside it)',
+  goals: [['ws', 0.75]],
+  variants: ['ws', 'socket.io', 'lifeline'],
+  digits: 0,
+  async run (wanted) {
+    const samples = Object.fromEntries(this.variants.map((variant) => [variant, []]))
+    const resident = structuredClone(samples)
+    for (let i = 0; i < (rounds ?? Math.min(wanted, 3)); i++) {
+      for (const variant of this.variants) {
+        const pair = await startPair(variant, { to: 'idle' })
+        // What is made for the first connections only is not counted.
+        await pair.open(200)
+        await pair.client.call('close')
+        const before = await pair.server.call('memory')
+        await pair.open(connections)
+        const after = await pair.server.call('memory')
+        await pair.stop()
+        samples[variant].push((after.heap - before.heap) / connections)
+        resident[variant].push((after.rss - before.rss) / connections)
+      }
+    }
+    return { ...samples, beside: resident }
+  }
+})
+
+const heartbeat = (connections, goals) => ({
+  name: `heartbeat${connections === 10_000 ? '' : `-${connections}`}`,
+  title: `heartbeat over ${connections.toLocaleString('en')} idle connections`,
+  unit: 'µs CPU per ping and pong (longest turn in ms beside it)',
+  goals,
+  variants: ['ws', 'lifeline'],
+  async run (wanted) {
+    const interval = 4_000
+    const samples = { ws: [], lifeline: [] }
+    const longest = structuredClone(samples)
+    for (let i = 0; i < Math.ceil(wanted / 3); i++) {
+      for (const variant of this.variants) {
+        const pair = await startPair(variant, { connections, options: { interval } })
+        for (let k = 0; k < 4; k++) {
+          const { perPing, longest: turn } = await pair.server.call('heartbeat', { ms: interval })
+          // The first interval is warm-up: accepting so many has left its traces.
+          if (k === 0) continue
+          samples[variant].push(perPing)
+          longest[variant].push(turn)
+        }
+        const left = await pair.server.call('size')
+        await pair.stop()
+        if (left !== connections) throw new Error(`${variant}: ${connections - left} idle connections were lost`)
+      }
+    }
+    return { ...samples, beside: longest }
+  }
+})
+
+const calls = {
+  name: 'calls',
+  title: 'exists(fd) of a live one, of a dead one, safePush to a dead one',
+  unit: 'ns per call (bytes allocated beside it)',
+  goals: [['live', 30], ['dead', 30], ['push', 60]],
+  variants: ['live', 'dead', 'push'],
+  digits: 1,
+  async run (rounds) {
+    const pair = await startPair('lifeline', { connections: 1000 })
+    const samples = { live: [], dead: [], push: [] }
+    const bytes = structuredClone(samples)
+    for (let i = 0; i < rounds + 1; i++) {
+      const figures = await pair.server.call('calls', { times: 5_000_000 })
+      if (i === 0) continue
+      for (const name of this.variants) {
+        samples[name].push(figures[name].ns - figures.empty.ns)
+        bytes[name].push(figures[name].bytes)
+        if (figures[name].yes !== (name === 'live' ? 1 : 0)) throw new Error(`${name}: a wrong answer`)
+      }
+    }
+    await pair.stop()
+    return { ...samples, beside: bytes }
+  }
+}
+
+const ACCEPTS = 1_000
+
+const accept = {
+  name: 'accept',
+  title: 'accepting a connection',
+  unit: 'µs CPU per connection',
+  goals: [],
+  variants: ['ws', 'socket.io', 'lifeline'],
+  digits: 0,
+  run (rounds) {
+    return interleave(this.variants, rounds, () => ({ to: 'idle' }), async ({ server, client, open }) => {
+      await server.call('begin')
+      await open(ACCEPTS)
+      const spent = await server.call('end')
+      await client.call('close')
+      return spent / ACCEPTS
+    })
+  }
+}
+
+const growing = ['ws', 'lifeline']
+
+export const rows = [
+  push(10, 0.35), push(200, 0.12), push(2000, 0.08),
+  broadcast(1, [['ws', 0.85], ['socket.io', 0.65]]), broadcast(10, [['ws', 0.18]]), broadcast(200, [['ws', 0.04]]),
+  echo, lone, idle(2000), heartbeat(10_000, [['ws', 1.3]]), calls, accept
+]
+
+/** How the rows grow with the connections. */
+export const growth = [3000, 10_000].flatMap((connections) => [
+  broadcast(1, [], connections, growing), broadcast(10, [], connections, growing), broadcast(200, [], connections, growing)
+]).concat([idle(1000, 1), idle(10_000, 1), heartbeat(1000, [])])

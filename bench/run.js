@@ -1,0 +1,40 @@
+/**
+ * `npm run bench`: measures all rows, prints one table with the goals beside the figures, says which are
+ * missed, and writes results.json, RESULTS.md and the picture.
+ * Options: --rows a,b  --rounds N  --quick (3 rounds, no growth)  --profile (of our server, in the first row chosen)
+ */
+import { writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { draw } from './draw.js'
+import { profile } from './profile.js'
+import { pinned } from './process.js'
+import { asMarkdown, asTable, judge, machine, missed } from './report.js'
+import { growth, rows } from './rows.js'
+
+const { values } = parseArgs({ options: { rows: { type: 'string' }, rounds: { type: 'string', default: '9' }, quick: { type: 'boolean' }, profile: { type: 'boolean' } } })
+const everything = [...rows, ...growth]
+const named = values.rows?.split(',')
+const unknown = named?.find((name) => !everything.some((row) => row.name === name))
+if (unknown !== undefined) throw new Error(`there is no row ${unknown}; there are ${everything.map(({ name }) => name).join(', ')}`)
+const chosen = named === undefined ? (values.quick === true ? rows : everything) : everything.filter(({ name }) => named.includes(name))
+const rounds = values.quick === true ? 3 : Number(values.rounds)
+
+if (values.profile === true) {
+  await profile(chosen[0].name)
+} else {
+  const figures = []
+  for (const row of chosen) {
+    const isGrowth = growth.includes(row)
+    process.stderr.write(`${row.name} …\n`)
+    figures.push({ ...judge(row, await row.run(isGrowth ? Math.min(rounds, 5) : rounds)), growth: isGrowth })
+  }
+  console.log(asTable(figures))
+  const lacks = missed(figures)
+  console.log(lacks.length === 0 ? '\nAll goals are met.' : `\n${lacks.map((text) => `MISSED: ${text}`).join('\n')}`)
+  if (named === undefined && values.quick !== true) {
+    const results = { machine: machine(pinned), rounds, figures }
+    writeFileSync(new URL('results.json', import.meta.url), `${JSON.stringify(results, null, 2)}\n`)
+    writeFileSync(new URL('RESULTS.md', import.meta.url), asMarkdown(results))
+    writeFileSync(new URL('../docs/bench.svg', import.meta.url), draw(results))
+  }
+}
