@@ -6,14 +6,28 @@ import { startPair } from './process.js'
 
 const all = ['ws', 'cork', 'socket.io', 'lifeline']
 
-/** Rounds over all variants, one after the other, after a warm-up of each. */
-async function interleave (variants, rounds, setup, measure, warm = 2) {
+/** How long each variant is warmed up, in ms: what is compiled late would be measured with the rest. */
+const WARM = 1_500
+
+/** How much CPU time a measurement shall take, in ms: the faster a variant, the more messages. */
+const ENOUGH = 200
+
+/**
+ * Rounds over all variants, one after the other, after a warm-up of each.
+ * @param measure given a pair and how many messages to measure with, the cost of one in µs
+ */
+async function interleave (variants, rounds, setup, measure) {
   const pairs = []
   const samples = Object.fromEntries(variants.map((variant) => [variant, []]))
+  const messages = {}
   try {
     for (const variant of variants) pairs.push(await startPair(variant, setup(variant)))
-    for (let i = 0; i < warm; i++) for (const pair of pairs) await measure(pair)
-    for (let i = 0; i < rounds; i++) for (const pair of pairs) samples[pair.variant].push(await measure(pair))
+    for (const pair of pairs) {
+      let cost = await measure(pair, 10_000)
+      for (const end = Date.now() + WARM; Date.now() < end;) cost = await measure(pair, Math.ceil(ENOUGH * 1000 / cost))
+      messages[pair.variant] = Math.ceil(ENOUGH * 1000 / cost)
+    }
+    for (let i = 0; i < rounds; i++) for (const pair of pairs) samples[pair.variant].push(await measure(pair, messages[pair.variant]))
   } finally {
     for (const pair of pairs) await pair.stop()
   }
@@ -26,7 +40,7 @@ const push = (perTurn, goal) => ({
   unit: 'µs CPU per message',
   goals: [['ws', goal], ['cork', 1]],
   variants: all,
-  run: (rounds) => interleave(all, rounds, () => ({ connections: 1 }), ({ server }) => server.call('push', { perTurn, turns: Math.ceil(60_000 / perTurn) }))
+  run: (rounds) => interleave(all, rounds, () => ({ connections: 1 }), ({ server }, messages) => server.call('push', { perTurn, turns: Math.ceil(messages / perTurn) }))
 })
 
 const broadcast = (perTurn, goals, connections = 1000, variants = all) => ({
@@ -35,10 +49,8 @@ const broadcast = (perTurn, goals, connections = 1000, variants = all) => ({
   unit: 'µs CPU per message',
   goals,
   variants,
-  run: (rounds) => interleave(variants, rounds, () => ({ connections }), ({ server }) => server.call('broadcast', { perTurn, turns: Math.ceil(Math.max(60_000, 60_000 * Math.log2(perTurn + 1) / 2) / (perTurn * connections)) }))
+  run: (rounds) => interleave(variants, rounds, () => ({ connections }), ({ server }, messages) => server.call('broadcast', { perTurn, turns: Math.ceil(messages / (perTurn * connections)) }))
 })
-
-const ECHOES = 20_000
 
 const echo = {
   name: 'echo',
@@ -46,12 +58,12 @@ const echo = {
   unit: 'µs CPU per echo',
   goals: [['ws', 0.95]],
   variants: all,
-  run: (rounds) => interleave(all, rounds, () => ({ connections: 100, to: 'echo' }), async ({ variant, server, client }) => {
+  run: (rounds) => interleave(all, rounds, () => ({ connections: 100, to: 'echo' }), async ({ variant, server, client }, messages) => {
     const taken = client.once('taken')
     await server.call('begin')
-    await client.call('echo', { messages: ECHOES, text: variant === 'socket.io' ? `42["m","${'x'.repeat(64)}"]` : 'x'.repeat(64) })
+    await client.call('echo', { messages, text: variant === 'socket.io' ? `42["m","${'x'.repeat(64)}"]` : 'x'.repeat(64) })
     await taken
-    return await server.call('end') / ECHOES
+    return await server.call('end') / messages
   })
 }
 

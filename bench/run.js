@@ -25,10 +25,9 @@ if (values.profile === true) {
   const figures = []
   for (const row of chosen) {
     const isGrowth = growth.includes(row)
-    process.stderr.write(`${row.name} …\n`)
-    figures.push({ ...judge(row, await row.run(isGrowth ? Math.min(rounds, 5) : rounds)), growth: isGrowth })
+    figures.push({ ...judge(row, await row.run(isGrowth ? Math.min(rounds, 3) : rounds)), growth: isGrowth })
+    console.log(asTable([figures.at(-1)]))
   }
-  console.log(asTable(figures))
   const lacks = missed(figures)
   console.log(lacks.length === 0 ? '\nAll goals are met.' : `\n${lacks.map((text) => `MISSED: ${text}`).join('\n')}`)
   if (named === undefined && values.quick !== true) {
