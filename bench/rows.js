@@ -199,6 +199,6 @@ export const rows = [
 ]
 
 /** How the rows grow with the connections. */
-export const growth = [3000, 10_000].flatMap((connections) => [
+export const growth = [10_000].flatMap((connections) => [
   broadcast(1, [], connections, growing), broadcast(10, [], connections, growing), broadcast(200, [], connections, growing)
 ]).concat([idle(1000, 1), idle(10_000, 1), heartbeat(1000, [])])

@@ -1,14 +1,14 @@
 /**
  * `npm run bench`: measures all rows, prints one table with the goals beside the figures, says which are
- * missed, and writes results.json, RESULTS.md and the picture.
+ * missed, and writes results.json, RESULTS.md, the picture and the figures in the project's README.
  * Options: --rows a,b  --rounds N  --quick (3 rounds, no growth)  --profile (of our server, in the first row chosen)
  */
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { draw } from './draw.js'
 import { profile } from './profile.js'
 import { pinned } from './process.js'
-import { asMarkdown, asTable, judge, machine, missed } from './report.js'
+import { asMarkdown, asTable, intoReadme, judge, machine, missed } from './report.js'
 import { growth, rows } from './rows.js'
 
 const { values } = parseArgs({ options: { rows: { type: 'string' }, rounds: { type: 'string', default: '9' }, quick: { type: 'boolean' }, profile: { type: 'boolean' } } })
@@ -35,5 +35,7 @@ if (values.profile === true) {
     writeFileSync(new URL('results.json', import.meta.url), `${JSON.stringify(results, null, 2)}\n`)
     writeFileSync(new URL('RESULTS.md', import.meta.url), asMarkdown(results))
     writeFileSync(new URL('../docs/bench.svg', import.meta.url), draw(results))
+    const readme = new URL('../README.md', import.meta.url)
+    writeFileSync(readme, intoReadme(readFileSync(readme, 'utf8'), results))
   }
 }

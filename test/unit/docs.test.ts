@@ -91,3 +91,12 @@ test('what the package imports it also declares', () => {
     }
   }
 })
+
+test('the figures in README, in bench/RESULTS.md and in the picture are those that were measured', async () => {
+  const results = JSON.parse(read('bench/results.json'))
+  const load = async (file: string): Promise<any> => await import(join(root, 'bench', file))
+  const [{ draw }, { asMarkdown, intoReadme }] = [await load('draw.js'), await load('report.js')]
+  assert.equal(read('docs/bench.svg'), draw(results))
+  assert.equal(read('bench/RESULTS.md'), asMarkdown(results))
+  assert.equal(read('README.md'), intoReadme(read('README.md'), results))
+})
