@@ -5,8 +5,8 @@
 const SHOWN = ['push-10', 'push-200', 'push-2000', 'broadcast-1', 'broadcast-10', 'broadcast-200', 'echo']
 const NAMES = { ws: '@fastify/websocket', cork: 'the same, corked by hand', 'socket.io': 'Socket.IO', lifeline: 'fastify-lifeline' }
 const BAR = 14
-const LEFT = 250
-const WIDTH = 860
+const LEFT = 290
+const WIDTH = 900
 
 const escape = (text) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;')
 

@@ -14,7 +14,7 @@ const median = (list) => {
 const spread = (list) => [Math.min(...list), Math.max(...list)]
 
 /** Medians and spread of each variant, and each goal with what was reached: ratios are taken round by round. */
-export function judge ({ name, title, unit, goals, variants, digits = 2 }, { beside, ...samples }) {
+export function judge ({ name, title, unit, goals, besideGoal, variants, digits = 2 }, { beside, ...samples }) {
   const figures = Object.fromEntries(variants.map((variant) => [variant, {
     median: median(samples[variant]),
     spread: spread(samples[variant]),
@@ -25,6 +25,11 @@ export function judge ({ name, title, unit, goals, variants, digits = 2 }, { bes
     const reached = absolute ? figures[against].median : median(samples.lifeline.map((value, i) => value / samples[against][i]))
     return { against, goal, reached, absolute, met: reached <= goal }
   })
+  if (besideGoal !== undefined) {
+    const [against, goal] = besideGoal
+    const reached = figures.lifeline.beside
+    judged.push({ against, goal, reached, absolute: true, met: reached <= goal })
+  }
   return { name, title, unit, digits, variants: figures, goals: judged }
 }
 

@@ -25,22 +25,26 @@ export interface PushOptions {
  */
 export function toPayload (data: unknown): Payload {
   if (typeof data === 'string') return data
+  let mistake: string
   try {
     if (Buffer.isBuffer(data)) return data
     if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
     if (types.isAnyArrayBuffer(data)) return Buffer.from(data)
-    if (types.isPromise(data)) throw new FST_ERR_LIFELINE_INVALID_DATA('it is a Promise: await it first')
-    if (data instanceof Blob) throw new FST_ERR_LIFELINE_INVALID_DATA('it is a Blob: await its arrayBuffer() first')
-    const text = JSON.stringify(data)
-    if (text === undefined) throw new FST_ERR_LIFELINE_INVALID_DATA(`${typeof data} has no JSON`)
-    return text
+    if (types.isPromise(data)) {
+      mistake = 'it is a Promise: await it first'
+    } else if (data instanceof Blob) {
+      mistake = 'it is a Blob: await its arrayBuffer() first'
+    } else {
+      const text = JSON.stringify(data)
+      if (text !== undefined) return text
+      mistake = `${typeof data} has no JSON`
+    }
   } catch (error) {
-    if (!types.isNativeError(error)) throw new FST_ERR_LIFELINE_INVALID_DATA(describe(error))
-    if ('code' in error && error.code === 'FST_ERR_LIFELINE_INVALID_DATA') throw error
     const reason = new FST_ERR_LIFELINE_INVALID_DATA(describe(error))
-    reason.cause = error
+    if (types.isNativeError(error)) reason.cause = error
     throw reason
   }
+  throw new FST_ERR_LIFELINE_INVALID_DATA(mistake)
 }
 
 /** Whatever was thrown (a getter, a toJSON, a proxy may throw anything) as words; does not throw itself. */

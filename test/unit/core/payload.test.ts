@@ -52,6 +52,7 @@ for (const [name, [data, message]] of Object.entries(invalid)) {
     assert.throws(() => toPayload(data), (error: Error & { code: string }) => {
       assert.equal(error.code, 'FST_ERR_LIFELINE_INVALID_DATA')
       assert.match(error.message, message)
+      assert.equal(error.message.split('was not sent').length, 2)
       return true
     })
   })
