@@ -190,6 +190,17 @@ export class Connection {
     this.#life.protected = on
   }
 
+  /**
+   * Closes it with 4401 (cause `expired`) when its authorization runs out: a Date, or ms since the epoch by the wall clock.
+   * Called again, the new time holds, be it later or earlier; Infinity: never. A time that has passed closes it now.
+   * @throws FST_ERR_LIFELINE_ARGUMENT for what is no time
+   */
+  expire (at: Date | number): void {
+    const time = at instanceof Date ? at.getTime() : at
+    if (typeof time !== 'number' || Number.isNaN(time)) throw new FST_ERR_LIFELINE_ARGUMENT('expire takes a Date, or ms since the epoch')
+    this.#life.expire(time)
+  }
+
   /** What it is now, as plain data. */
   info (): ConnectionInfo {
     const { fd, id, transport, state, remoteAddress, openedAt, lastSeenAt, roundTrip, bufferedBytes } = this

@@ -8,13 +8,15 @@ import type { Groups } from '../core/groups.js'
 import type { Heartbeat } from '../core/heartbeat.js'
 import type { PushResult } from '../core/payload.js'
 import type { Registry } from '../core/registry.js'
-import type { Tally } from '../core/tally.js'
+import type { Limited, Tally } from '../core/tally.js'
+import type { Wheel } from '../core/wheel.js'
 import type { Connection } from './connection.js'
 import type { LifelineEvents } from './events.js'
 import type { About, CloseInfo, LifeHost } from './life.js'
 
 /** What is shared by all connections of one server. */
 export interface HostParts {
+  readonly wheel: Wheel
   readonly registry: Registry<Connection>
   readonly heartbeat: Heartbeat
   readonly groups: Groups<Connection>
@@ -29,6 +31,7 @@ export interface Tell {
 }
 
 export class Host implements LifeHost<Connection> {
+  readonly wheel: Wheel
   readonly registry: Registry<Connection>
   readonly heartbeat: Heartbeat
   readonly groups: Groups<Connection>
@@ -39,7 +42,8 @@ export class Host implements LifeHost<Connection> {
   readonly #tell: Tell
   readonly #cuts = new Cuts()
 
-  constructor ({ registry, heartbeat, groups, budget, limits, tally, log }: HostParts, tell: Tell) {
+  constructor ({ wheel, registry, heartbeat, groups, budget, limits, tally, log }: HostParts, tell: Tell) {
+    this.wheel = wheel
     this.registry = registry
     this.heartbeat = heartbeat
     this.groups = groups
@@ -83,6 +87,10 @@ export class Host implements LifeHost<Connection> {
 
   ignored (): void {
     this.#tally.dropped.unread++
+  }
+
+  exceeded (limit: Limited): void {
+    this.#tally.limited[limit]++
   }
 
   full (connection: Connection): void {

@@ -13,6 +13,10 @@ import type { Cadence, Heartbeat, Peer, Pulse } from '../core/heartbeat.js'
 import type { Outgoing } from '../core/outgoing.js'
 import type { PushResult } from '../core/payload.js'
 import type { Registry } from '../core/registry.js'
+import { Deadline } from '../core/deadline.js'
+import { Expiry } from '../core/expiry.js'
+import type { Limited } from '../core/tally.js'
+import type { Wheel } from '../core/wheel.js'
 import type { Transport, TransportEnd, TransportOwner } from '../transports/transport.js'
 
 /** How and why a connection ended. */
@@ -42,6 +46,7 @@ export interface About {
 
 /** Who counts, logs and tells of what happens to the connections of one server. */
 export interface LifeHost<T extends object> {
+  readonly wheel: Wheel
   readonly registry: Registry<T>
   readonly heartbeat: Heartbeat
   readonly groups: Groups<T>
@@ -57,6 +62,8 @@ export interface LifeHost<T extends object> {
   dropped (subject: T, reason: 'unread' | 'full', messages: number, bytes: number): void
   /** One more message of a peer was let go, without a word. */
   ignored (): void
+  /** A peer went past a limit. */
+  exceeded (limit: Limited): void
   /** A first message did not fit; and enough has gone for it to fit again. */
   full (subject: T): void
   drained (subject: T): void
@@ -76,6 +83,7 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
   readonly #subject: T
   readonly #pulse: Pulse
   #id: string | undefined
+  #expiry: Expiry | null = null
   #cause: Cause | null = null
   #failed = false
   #full = false
@@ -184,6 +192,21 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
     this.flushed()
   }
 
+  /** Closes it when the wall clock says so. @param at ms since the epoch; Infinity: never */
+  expire (at: number): void {
+    if (this.info !== null) return
+    this.#expiry ??= new Expiry(this.#host.wheel, () => { this.close(closeCode.unauthorized, 'the authorization has expired', 'expired') })
+    this.#expiry.at(at)
+  }
+
+  /** Calls back in so many ms, if it is not over by then. @returns what it can be put off by */
+  after (ms: number, callback: () => void): Deadline {
+    const deadline = new Deadline(this.#host.wheel, callback)
+    deadline.in(ms)
+    this.whenOver(() => { deadline.cancel() })
+    return deadline
+  }
+
   terminate (cause: Cause): void {
     if (this.info !== null) return
     if (this.transport.open) this.#cause ??= cause
@@ -216,6 +239,11 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
 
   ignored (): void { this.#host.ignored() }
 
+  exceeded (limit: Limited, fatal: boolean): void {
+    this.#host.exceeded(limit)
+    if (fatal) this.#end(closeCode.policyViolation, `past limits.${limit}`, 'limit', false)
+  }
+
   flushed (): void {
     if (this.info !== null || this.#shed) return
     this.#host.budget.update(this)
@@ -232,6 +260,7 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
     this.#host.registry.remove(this.about.fd, this.#id)
     this.#host.groups.leaveAll(this.#subject)
     this.#host.budget.forget(this)
+    this.#expiry?.cancel()
     // The info is what makes it over, and the id must not be entered in the registry any more.
     const info: { -readonly [K in keyof CloseInfo]: CloseInfo[K] } = {
       fd: this.about.fd,

@@ -10,7 +10,6 @@ import type { Outgoing } from '../core/outgoing.js'
 import type { PushOptions, PushResult } from '../core/payload.js'
 import type { Registry } from '../core/registry.js'
 import type { Tally } from '../core/tally.js'
-import type { Wheel } from '../core/wheel.js'
 import { lifeOf } from './connection.js'
 import type { Connection, ConnectionInfo } from './connection.js'
 import { Events } from './events.js'
@@ -47,6 +46,11 @@ export interface Stats {
   bufferedBytes: number
   /** Groups that have a member. */
   groups: number
+  /**
+   * How often each limit was applied: upgrades refused (`origins`, `connections`, `perAddress`), connections closed
+   * (`payload`, `firstMessage`), those paused or closed (`messageRate`, `byteRate`), pings not answered at once (`pongRate`).
+   */
+  limited: Tally['limited']
   /** Errors of the app's: in handlers, in listeners, in calls. */
   errors: number
 }
@@ -63,7 +67,6 @@ export interface HeartbeatStatus {
 
 /** What a lifeline is made of. */
 export interface Parts extends HostParts {
-  readonly wheel: Wheel
   /** Of the plugin's heartbeat, in ms: for `sweep` where it is switched off, and the bound. */
   readonly timeout: number
   readonly bound: number
@@ -142,7 +145,7 @@ export class Lifeline extends Events {
 
   /** Counters since registration, and what is now; plain data, a copy. */
   stats (): Stats {
-    const { opened, closed, upgrades, pushes, broadcasts, heartbeat, dropped, errors } = this.#tally
+    const { opened, closed, upgrades, pushes, broadcasts, heartbeat, dropped, limited, errors } = this.#tally
     let bufferedBytes = 0
     for (const connection of this.#registry.values()) bufferedBytes += connection.bufferedBytes
     return {
@@ -154,6 +157,7 @@ export class Lifeline extends Events {
       broadcasts,
       heartbeat: { ...heartbeat, stalls: this.#parts.wheel.stalls },
       dropped: { ...dropped },
+      limited: { ...limited },
       bufferedBytes,
       groups: this.#parts.groups.size,
       errors

@@ -9,10 +9,12 @@ export const closeCode = {
   normal: 1000,
   noStatus: 1005,
   abnormal: 1006,
+  policyViolation: 1008,
   tooBig: 1009,
   internalError: 1011,
   serviceRestart: 1012,
-  tryAgainLater: 1013
+  tryAgainLater: 1013,
+  unauthorized: 4401
 } as const
 
 export const causes = {
@@ -52,9 +54,19 @@ export const causes = {
     client: 'do not reconnect: the client, or something on the way, is broken'
   },
   limit: {
-    code: closeCode.tooBig,
-    meaning: 'the peer sent a message larger than limits.payload',
-    client: 'reconnect, but do not send that message again'
+    code: null,
+    meaning: 'the peer sent a message larger than limits.payload (1009), more than limits.messageRate or byteRate under the policy close, or nothing within limits.firstMessage (1008)',
+    client: '1009: reconnect, but do not send that message again; 1008: do not reconnect by itself: it would happen again'
+  },
+  expired: {
+    code: closeCode.unauthorized,
+    meaning: 'the authorization ran out: the time given to connection.expire() has come',
+    client: 'get fresh credentials, then reconnect'
+  },
+  age: {
+    code: closeCode.serviceRestart,
+    meaning: 'the connection reached maxAge and was shed, so that new nodes get their share',
+    client: 'reconnect, after the delay that the close reason names'
   },
   server: {
     code: closeCode.normal,
@@ -64,7 +76,7 @@ export const causes = {
   shutdown: {
     code: closeCode.serviceRestart,
     meaning: 'fastify.close() was called',
-    client: 'reconnect after a random delay: every client was told at about the same time'
+    client: 'reconnect, after the delay that the close reason names: every client was told at about the same time, and each another delay'
   }
 } as const satisfies Record<string, { code: number | null, meaning: string, client: string }>
 

@@ -4,6 +4,11 @@
 import { causes } from './causes.js'
 import type { Cause } from './causes.js'
 
+/** The limits that peers can go past, by the names of the options. */
+export const limited = ['origins', 'connections', 'perAddress', 'payload', 'messageRate', 'byteRate', 'firstMessage', 'pongRate'] as const
+
+export type Limited = typeof limited[number]
+
 export class Tally {
   opened = 0
   readonly closed = Object.fromEntries(Object.keys(causes).map((cause) => [cause, 0])) as Record<Cause, number>
@@ -15,6 +20,8 @@ export class Tally {
   readonly heartbeat = { pings: 0, lost: 0 }
   /** Messages that came and nobody took, and those that were not taken for a peer that is too slow. */
   readonly dropped = { unread: 0, full: 0 }
+  /** How often each limit was applied. */
+  readonly limited = Object.fromEntries(limited.map((limit) => [limit, 0])) as Record<Limited, number>
   /** Errors of the app's: in handlers, listeners and calls. */
   errors = 0
 }

@@ -1,10 +1,11 @@
 /**
  * What this package says in the app's log, and how often.
  * Invariant: the number of lines above debug is bounded by time and by the app's own errors,
- * never by what peers do.
+ * never by what peers do. A log that cannot be written disturbs nothing.
  */
 import { isChurn } from '../core/causes.js'
 import type { Cause } from '../core/causes.js'
+import type { Limited } from '../core/tally.js'
 
 /** How long churn is gathered before one line sums it up, in ms. */
 export const SUMMARY_WINDOW = 60_000
@@ -23,6 +24,7 @@ export class Log {
   readonly #logger: Logger
   readonly #churn = new Map<Cause, number>()
   readonly #mistakes = new Map<string, number>()
+  readonly #refused = new Map<Limited, number>()
   #window: NodeJS.Timeout | null = null
 
   constructor (logger: Logger) {
@@ -31,51 +33,59 @@ export class Log {
 
   /** Something worth one line in the life of the server. */
   notice (message: string): void {
-    this.#logger.info({}, `lifeline: ${message}`)
+    this.#say('info', {}, `lifeline: ${message}`)
   }
 
   opened ({ fd, reqId }: Who): void {
-    this.#logger.debug({ fd, reqId }, 'lifeline: open')
+    this.#say('debug', { fd, reqId }, 'lifeline: open')
   }
 
   closed ({ fd, reqId }: Who, { cause, code, reason }: { cause: Cause, code: number, reason: string }): void {
-    this.#logger.debug({ fd, reqId, cause, code, reason }, 'lifeline: closed')
+    this.#say('debug', { fd, reqId, cause, code, reason }, 'lifeline: closed')
     if (!isChurn(cause)) return
     this.#churn.set(cause, (this.#churn.get(cause) ?? 0) + 1)
     this.#gather()
   }
 
   failed ({ fd, reqId }: Who, err: unknown): void {
-    this.#error({ err, fd, reqId }, 'lifeline: the handler of a connection failed')
+    this.#say('error', { err, fd, reqId }, 'lifeline: the handler of a connection failed')
   }
 
   failedAgain ({ fd, reqId }: Who, err: unknown): void {
-    this.#logger.debug({ err, fd, reqId }, 'lifeline: the handler of a connection that has ended failed')
+    this.#say('debug', { err, fd, reqId }, 'lifeline: the handler of a connection that has ended failed')
   }
 
   /** One line a window for each kind of mistake: a loop over a wrong fd must not fill the disk. */
   misused (err: Error & { code?: string }, fd: number | undefined): void {
-    if (this.#isFirst(err.code ?? err.name)) this.#error({ err, fd }, `lifeline: ${err.message}`)
+    if (this.#isFirst(err.code ?? err.name)) this.#say('error', { err, fd }, `lifeline: ${err.message}`)
   }
 
   listenerThrew (event: string, err: unknown): void {
-    if (this.#isFirst(`listener of "${event}"`)) this.#error({ err }, `lifeline: a listener of the event "${event}" failed`)
+    if (this.#isFirst(`listener of "${event}"`)) this.#say('error', { err }, `lifeline: a listener of the event "${event}" failed`)
   }
 
   /** Many were reset after the same idle time. @param interval of the heartbeat, in ms; undefined: there is none */
   cut (idle: number, interval: number | undefined): void {
     const seconds = (idle / 1000).toFixed(1)
     const advice = interval === undefined ? 'a heartbeat would keep them open' : `keep heartbeat.interval (${interval} ms) below that`
-    this.#logger.warn({ idle: Math.round(idle), interval }, `lifeline: connections are cut after ${seconds} s without traffic: something on the way has an idle timeout; ${advice}`)
+    this.#say('warn', { idle: Math.round(idle), interval }, `lifeline: connections are cut after ${seconds} s without traffic: something on the way has an idle timeout; ${advice}`)
+  }
+
+  /** An upgrade was refused; one line a window for each limit. */
+  refused (limit: Limited, why: string): void {
+    const before = this.#refused.get(limit) ?? 0
+    this.#refused.set(limit, before + 1)
+    this.#gather()
+    if (before === 0) this.#say('warn', { limit }, `lifeline: an upgrade was refused: ${why}`)
   }
 
   errorHandlerThrew (err: unknown): void {
-    this.#error({ err }, 'lifeline: the app\'s own errorHandler failed')
+    this.#say('error', { err }, 'lifeline: the app\'s own errorHandler failed')
   }
 
   /** A WebSocket that is none of ours: made while the server was not yet, or no more, ours. */
   unadopted (err: unknown): void {
-    this.#error({ err }, 'lifeline: the handler of a WebSocket without a connection failed')
+    this.#say('error', { err }, 'lifeline: the handler of a WebSocket without a connection failed')
   }
 
   /** Says what was gathered, and stops gathering. */
@@ -93,12 +103,14 @@ export class Log {
     return before === 0
   }
 
-  /** What the app threw may not even be readable: saying so must not fail as well. */
-  #error (fields: object, message: string): void {
+  /** What the app threw may not even be readable, and a destination that fails may throw (a full disk): neither is a connection's matter. */
+  #say (level: keyof Logger, fields: object, message: string): void {
     try {
-      this.#logger.error(fields, message)
+      this.#logger[level](fields, message)
     } catch (failure) {
-      this.#logger.error({ failure: String(failure) }, message)
+      try {
+        this.#logger[level]({ failure: String(failure) }, message)
+      } catch {}
     }
   }
 
@@ -111,10 +123,12 @@ export class Log {
     const repeated = [...this.#mistakes].filter(([, times]) => times > 1)
     const fields = {
       ...(this.#churn.size > 0 && { closed: Object.fromEntries(this.#churn) }),
-      ...(repeated.length > 0 && { errors: Object.fromEntries(repeated) })
+      ...(repeated.length > 0 && { errors: Object.fromEntries(repeated) }),
+      ...(this.#refused.size > 0 && { refused: Object.fromEntries(this.#refused) })
     }
     this.#churn.clear()
     this.#mistakes.clear()
-    if (Object.keys(fields).length > 0) this.#logger.info(fields, 'lifeline: connections ended in the last minute')
+    this.#refused.clear()
+    if (Object.keys(fields).length > 0) this.#say('info', fields, 'lifeline: in the last minute')
   }
 }

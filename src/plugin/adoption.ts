@@ -10,17 +10,19 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type WebSocket from 'ws'
 import { Connection, lifeOf } from '../api/connection.js'
 import { hostOf, kConnection } from '../api/lifeline.js'
+import type { Life } from '../api/life.js'
 import type { Lifeline } from '../api/lifeline.js'
 import { closeCode } from '../core/causes.js'
-import type { Cadence } from '../core/heartbeat.js'
 import { nextFd } from '../core/registry.js'
-import { Entry } from '../core/wheel.js'
+import { retryReason, someTime } from '../core/retry.js'
 import type { Wheel } from '../core/wheel.js'
 import type { Log } from '../observe/log.js'
 import type { Supervision } from '../transports/websocket/supervise.js'
 import { WebSocketTransport } from '../transports/websocket/transport.js'
-import type { Transport } from '../transports/transport.js'
+import type { WebSocketTransportOptions } from '../transports/websocket/transport.js'
 import type { WebsocketPluginOptions } from '@fastify/websocket'
+import type { RouteSettings } from './options.js'
+import type { Routes } from './routes.js'
 import type { Shutdown } from './shutdown.js'
 import type { Upgrades } from './upgrades.js'
 
@@ -36,8 +38,11 @@ export interface Adoption {
   readonly shutdown: Shutdown
   readonly supervision: Supervision
   readonly wheel: Wheel
-  /** The heartbeat of a request's route. */
-  readonly cadenceOf: (request: FastifyRequest | undefined) => Cadence | null
+  readonly routes: Routes
+  /** Over how long those who are sent away are told to come back, in ms. */
+  readonly reconnect: number
+  /** Whether pings are answered by us. */
+  readonly answers: boolean
   /** The app's own handler of errors, where we registered @fastify/websocket. */
   readonly errorHandler: WebsocketPluginOptions['errorHandler']
   readonly log: Log
@@ -56,12 +61,17 @@ export function note (upgrades: Upgrades, request: FastifyRequest, reply: Fastif
 
 export function adopt (adoption: Adoption, socket: WebSocket, raw: IncomingMessage): void {
   const { lifeline, supervision, foreign } = adoption
-  const stream: Duplex = adoption.upgrades.adopt(raw) ?? raw.socket
+  const adopted = adoption.upgrades.adopt(raw)
+  const stream: Duplex = adopted?.socket ?? raw.socket
   const { request, reply } = (raw as Raw)[kFastify] ?? {}
   delete (raw as Raw)[kFastify]
-  if (!(socket instanceof supervision.WebSocket)) return
-  const cadence = 'bytesRead' in stream ? adoption.cadenceOf(request) : null
-  const transport = new WebSocketTransport(socket, stream, supervision, foreign, cadence !== null)
+  if (!(socket instanceof supervision.WebSocket)) {
+    adopted?.leave?.()
+    return
+  }
+  const settings = adoption.routes.settingsOf(request)
+  const cadence = 'bytesRead' in stream ? settings.heartbeat : null
+  const transport = new WebSocketTransport(socket, stream, supervision, optionsOf(adoption, settings, cadence !== null))
   const connection = new Connection(hostOf(lifeline), transport, {
     fd: nextFd(),
     // An injected request has no socket, and with trustProxy its `ip` throws.
@@ -77,12 +87,13 @@ export function adopt (adoption: Adoption, socket: WebSocket, raw: IncomingMessa
     request[kConnection] = connection
   }
   if (!foreign && adoption.errorHandler === undefined && reply !== undefined) detach(reply, stream)
-  const patience = new Patience(transport)
-  adoption.wheel.wait(patience, adoption.wheel.turns(adoption.patience))
-  life.whenOver(() => { adoption.wheel.cancel(patience) })
+  if (adopted?.leave != null) life.whenOver(adopted.leave)
+  // Where a handler has no end, or one that cannot be seen, time stands in for it.
+  life.after(adoption.patience, () => { transport.settled() })
+  limitTime(life, settings, adoption.reconnect)
   life.begin()
   // Where the app's own preClose leaves its server open, one may still come.
-  if (adoption.shutdown.begun) life.close(closeCode.serviceRestart, '', 'shutdown')
+  if (adoption.shutdown.begun) life.close(closeCode.serviceRestart, retryReason(someTime(adoption.reconnect)), 'shutdown')
 }
 
 /**
@@ -107,16 +118,31 @@ function relay ({ errorHandler, log }: Adoption, socket: WebSocket, request?: Fa
   return (error) => { call(error).catch((failure: unknown) => { log.errorHandlerThrew(failure) }) }
 }
 
-/** Where a handler has no end, or one that cannot be seen, time stands in for it. */
-class Patience extends Entry {
-  readonly #transport: Transport
+/** The last part of `maxAge` in which connections go, so that those who came together do not go together. */
+const AGE_SPREAD = 0.2
 
-  constructor (transport: Transport) {
-    super()
-    this.#transport = transport
+/** What ends a connection after a time. */
+function limitTime (life: Life<Connection>, { maxAge, limits }: RouteSettings, reconnect: number): void {
+  if (maxAge !== Infinity) {
+    life.after(maxAge - someTime(maxAge * AGE_SPREAD), () => { life.close(closeCode.serviceRestart, retryReason(someTime(reconnect)), 'age') })
   }
+  if (limits.firstMessage === Infinity) return
+  const deadline = life.after(limits.firstMessage, () => {
+    if (life.transport.spoken || !life.transport.open) return
+    // What the app does not let it say is not its fault.
+    if (life.transport.paused) deadline.in(limits.firstMessage)
+    else life.exceeded('firstMessage', true)
+  })
+}
 
-  override due (): void {
-    this.#transport.settled()
+const known = new WeakMap<RouteSettings, WebSocketTransportOptions>()
+
+/** The same object for all of a route, for every transport keeps it. */
+function optionsOf ({ foreign, answers, wheel }: Adoption, settings: RouteSettings, marks: boolean): WebSocketTransportOptions {
+  let options = known.get(settings)
+  if (options?.marks !== marks) {
+    options = { defers: foreign, marks, answers, rates: settings.limits, wheel }
+    known.set(settings, options)
   }
+  return options
 }

@@ -9,12 +9,29 @@ import type { ErrorObject, SchemaObject } from 'ajv'
 import { FST_ERR_LIFELINE_OPTION } from '../core/errors.js'
 import type { Limits } from '../core/backpressure.js'
 import type { Cadence } from '../core/heartbeat.js'
+import type { Rates } from '../transports/websocket/intake.js'
+import { isOrigins, originsRule, readOrigins } from './origins.js'
+import type { OriginRule, Origins } from './origins.js'
 
 export interface HeartbeatOptions {
   /** A silent peer is pinged after at most this long (and no sooner than half of it), in ms. Keep it below the idle timeout of every proxy on the way (nginx: 60 s). @default 20_000 */
   interval?: number
   /** How long a pinged peer then has to answer before it is terminated, in ms. @default 10_000 */
   timeout?: number
+}
+
+/** What one connection may send. */
+export interface RateOptions {
+  /** How many messages a peer may send per second, on the average, and at once; its pings count as well. @default Infinity: off */
+  messageRate?: number
+  /** How many bytes of messages a peer may send per second, on the average; at once as many, or one message of `payload`. @default Infinity: off */
+  byteRate?: number
+  /** What becomes of a peer that sends more: `pause`: it is read no further until it fits; `close`: the connection is closed with 1008. @default 'pause' */
+  policy?: 'pause' | 'close'
+  /** How long a peer may take to send its first message, in ms; then the connection is closed with 1008. @default Infinity: off */
+  firstMessage?: number
+  /** How many pings of a peer are answered per second, and at once; of those that come faster the last is, later. @default 100 */
+  pongRate?: number
 }
 
 export interface LifelineOptions {
@@ -47,12 +64,28 @@ export interface LifelineOptions {
     window?: number
     /** How long `fastify.close()` waits for what is buffered to leave before it closes anyway, in ms. @default 10_000 */
     timeout?: number
+    /**
+     * Over how long those who were closed shall come back, in ms: the close reason (`retry: 4213`) gives each client another delay.
+     * Of `maxAge` likewise. 0: no reason is given. @default 5_000
+     */
+    reconnect?: number
   }
-  /** What a peer may send. */
-  limits?: {
+  /** What peers may do. */
+  limits?: RateOptions & {
     /** The largest message that a peer may send, in bytes; a larger one is refused with close code 1009. @default 1_048_576 */
     payload?: number
+    /** How many connections there may be; a further upgrade gets a 503, with Retry-After. @default Infinity: off */
+    connections?: number
+    /** How many of them one client address may have (an IPv6 network of 64 bits); a further upgrade gets a 429. Behind proxies by Fastify's `trustProxy`. @default Infinity: off */
+    perAddress?: number
   }
+  /**
+   * Whose pages may open a connection: an origin (`https://app.example.com`), a RegExp, a list of these, or a function of the header and the request.
+   * A further upgrade gets a 403. Who sends no Origin is no browser, and is let in, unless a function says otherwise. @default false: any
+   */
+  origins?: Origins | false
+  /** How long a connection may last, in ms: it is closed with 1012, at a random time in the last fifth of it, so that new nodes get their share. @default Infinity: off */
+  maxAge?: number
   /** Passed on to @fastify/websocket, which we register (unless the app has done so before us). Its handlers are called from ours. @default {} */
   websocket?: WebsocketPluginOptions
 }
@@ -61,6 +94,12 @@ export interface LifelineOptions {
 export interface LifelineRouteOptions {
   /** For this route; false for none. Members left out are the plugin's. */
   heartbeat?: HeartbeatOptions | false
+  /** For this route. Members left out are the plugin's. */
+  limits?: RateOptions
+  /** For this route, instead of the plugin's. */
+  origins?: Origins | false
+  /** For this route, instead of the plugin's. */
+  maxAge?: number
 }
 
 export const defaults = {
@@ -68,28 +107,42 @@ export const defaults = {
   backpressure: { limit: 1_048_576, low: 262_144, policy: 'drop', stallTimeout: 30_000, total: Infinity },
   closeTimeout: 5_000,
   upgradeTimeout: 10_000,
-  drain: { window: 0, timeout: 10_000 },
-  limits: { payload: 1_048_576 },
+  drain: { window: 0, timeout: 10_000, reconnect: 5_000 },
+  limits: { payload: 1_048_576, connections: Infinity, perAddress: Infinity, messageRate: Infinity, byteRate: Infinity, policy: 'pause', firstMessage: Infinity, pongRate: 100 },
+  origins: false,
+  maxAge: Infinity,
   websocket: {}
 } as const
 
-/** The options, whole. */
-export interface Settings {
+/** What may be different on each route. */
+export interface RouteSettings {
   /** null: no heartbeat. */
   readonly heartbeat: Cadence | null
+  readonly limits: Rates & { readonly firstMessage: number }
+  /** null: any. */
+  readonly origins: OriginRule | null
+  readonly maxAge: number
+}
+
+/** The options, whole. */
+export interface Settings extends RouteSettings {
   readonly backpressure: Limits & { readonly stallTimeout: number, readonly total: number }
   readonly closeTimeout: number
   readonly upgradeTimeout: number
-  readonly drain: { readonly window: number, readonly timeout: number }
-  readonly limits: { readonly payload: number }
+  readonly drain: { readonly window: number, readonly timeout: number, readonly reconnect: number }
+  readonly limits: RouteSettings['limits'] & { readonly connections: number, readonly perAddress: number }
   readonly websocket: WebsocketPluginOptions
 }
 
 // 2^31-1: Node's timers take no more ms, and ws no larger limit of bytes.
 const MAX = 2_147_483_647
 const ms = { type: 'integer', minimum: 1, maximum: MAX } as const
-const bytes = { type: 'integer', minimum: 1 } as const
+const count = { type: 'integer', minimum: 1 } as const
+const bytes = count
+const rate = { type: 'number', exclusiveMinimum: 0 } as const
 const msOrNone = { type: 'integer', minimum: 0, maximum: MAX } as const
+/** Infinity means off, which to ajv is no number. */
+const orOff = (schema: SchemaObject): SchemaObject => ({ anyOf: [schema, { const: Infinity }] })
 
 const object = (properties: Record<string, SchemaObject>): SchemaObject =>
   ({ type: 'object', additionalProperties: false, properties })
@@ -102,14 +155,18 @@ const heartbeat: SchemaObject = {
 
 const ajv = new Ajv({ verbose: true })
 ajv.addKeyword({ keyword: 'function', schemaType: 'boolean', validate: (_: boolean, value: unknown) => typeof value === 'function', errors: false })
+ajv.addKeyword({ keyword: 'origins', schemaType: 'boolean', validate: (_: boolean, value: unknown) => isOrigins(value), errors: false })
+
+const rates = { messageRate: orOff(rate), byteRate: orOff(rate), pongRate: orOff(rate), firstMessage: orOff(ms), policy: { enum: ['pause', 'close'] } }
+const perRoute = { heartbeat, origins: { origins: true }, maxAge: orOff(ms) }
 
 const validatePlugin = ajv.compile(object({
-  heartbeat,
+  ...perRoute,
   backpressure: object({ limit: bytes, low: { type: 'integer', minimum: 0 }, policy: { enum: ['drop', 'close'] }, stallTimeout: ms, total: bytes }),
   closeTimeout: ms,
   upgradeTimeout: ms,
-  drain: object({ window: msOrNone, timeout: msOrNone }),
-  limits: object({ payload: { ...bytes, maximum: MAX } }),
+  drain: object({ window: msOrNone, timeout: msOrNone, reconnect: msOrNone }),
+  limits: object({ ...rates, payload: { ...bytes, maximum: MAX }, connections: orOff(count), perAddress: orOff(count) }),
   websocket: object({
     options: { type: 'object' },
     errorHandler: { function: true },
@@ -117,7 +174,7 @@ const validatePlugin = ajv.compile(object({
   })
 }))
 
-const validateRoute = ajv.compile(object({ heartbeat }))
+const validateRoute = ajv.compile(object({ ...perRoute, limits: object(rates) }))
 
 /**
  * Fastify's own options of `register`, which reach every plugin, are none of ours.
@@ -136,6 +193,8 @@ export function readOptions ({ prefix, logLevel, logSerializers, ...options }: L
     upgradeTimeout: options.upgradeTimeout ?? defaults.upgradeTimeout,
     drain,
     limits: over<Settings['limits']>(defaults.limits, options.limits),
+    origins: readOrigins(options.origins),
+    maxAge: options.maxAge ?? defaults.maxAge,
     websocket: options.websocket ?? defaults.websocket
   }
 }
@@ -147,12 +206,18 @@ export function refuseWebsocketOptions (settings: Settings): void {
 }
 
 /**
- * The heartbeat of a route: the plugin's, where the route does not say otherwise.
+ * The settings of a route: the plugin's, where the route does not say otherwise.
  * @throws FST_ERR_LIFELINE_OPTION
  */
-export function readRouteOptions (options: unknown, path: string, settings: Settings): Cadence | null {
+export function readRouteOptions (options: unknown, path: string, settings: RouteSettings): RouteSettings {
   check(validateRoute, options, `route ${path}, config.lifeline: `)
-  return readCadence((options as LifelineRouteOptions).heartbeat, settings.heartbeat)
+  const { heartbeat, limits, origins, maxAge } = options as LifelineRouteOptions
+  return {
+    heartbeat: readCadence(heartbeat, settings.heartbeat),
+    limits: over<RouteSettings['limits']>(settings.limits, limits),
+    origins: origins === undefined ? settings.origins : readOrigins(origins),
+    maxAge: maxAge ?? settings.maxAge
+  }
 }
 
 function readBackpressure (options: LifelineOptions['backpressure']): Settings['backpressure'] {
@@ -198,6 +263,7 @@ function ruleOf ({ keyword, message, params }: ErrorObject): string | undefined 
   switch (keyword) {
     case 'function': return 'must be a function'
     case 'const': return 'must be false or an object'
+    case 'origins': return originsRule
     case 'enum': return `must be one of ${params.allowedValues.join(', ')}`
     default: return message
   }

@@ -22,11 +22,12 @@ import { Wheel } from '../core/wheel.js'
 import { Log } from '../observe/log.js'
 import { superviseClass } from '../transports/websocket/supervise.js'
 import { adopt, forgetRequest, note } from './adoption.js'
+import { Admission } from './admission.js'
 import { defaults, readOptions, refuseWebsocketOptions } from './options.js'
 import type { LifelineOptions, Settings } from './options.js'
 import { Routes, watchHandlers } from './routes.js'
 import { Shutdown } from './shutdown.js'
-import { Upgrades } from './upgrades.js'
+import { isWebSocket, Upgrades } from './upgrades.js'
 
 /** Members of ws's options that @types/ws does not know; a test pins them. */
 type ServerOptions = WebSocket.ServerOptions & { closeTimeout?: number }
@@ -72,6 +73,12 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
   const upgradeServer: EventEmitter = settings.websocket.options?.server ?? fastify.server
   const upgrades = new Upgrades(upgradeServer, wheel, { decide: settings.upgradeTimeout, end: closeTimeout }, tally)
   const routes = new Routes(settings)
+  const admission = new Admission({
+    connections: settings.limits.connections,
+    perAddress: settings.limits.perAddress,
+    reconnect: settings.drain.reconnect,
+    ruleOf: (request) => routes.settingsOf(request).origins
+  }, tally, log)
   const shutdown = new Shutdown({ ...settings.drain, closeTimeout }, () => Array.from(registry.values(), lifeOf))
 
   fastify.decorate('lifeline', lifeline)
@@ -83,8 +90,12 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
   fastify.decorateRequest('fd', 0)
   fastify.decorateRequest(kConnection, null)
 
-  fastify.addHook('onRoute', (route) => { refine(wheel, routes.read(route)) })
-  fastify.addHook('onRequest', (request, reply, done) => { note(upgrades, request, reply); done() })
+  fastify.addHook('onRoute', (route) => { refine(wheel, routes.read(route).heartbeat) })
+  fastify.addHook('onRequest', (request, reply, done) => {
+    note(upgrades, request, reply)
+    if (isWebSocket(request.raw)) admission.ask(request, reply, (leave) => { upgrades.admitted(request.raw, leave) }, done)
+    else done()
+  })
   fastify.addHook('onResponse', (request, _reply, done) => { upgrades.answered(request.raw); done() })
 
   const drain = async (): Promise<void> => {
@@ -108,9 +119,11 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
 
   const server = fastify.websocketServer
   const supervision = superviseClass(server.options.WebSocket as unknown as typeof WebSocket)
-  Object.assign(server.options, { WebSocket: supervision.WebSocket })
+  // ws ends a peer that has 60 pings unanswered; we answer them, at a bounded rate.
+  const answers = server.options.autoPong !== false
+  Object.assign(server.options, { WebSocket: supervision.WebSocket, autoPong: false })
   if (foreign) bound(server.options, settings, options, closeTimeout)
-  const adoption = { lifeline, upgrades, shutdown, supervision, wheel, cadenceOf: routes.cadenceOf, log, errorHandler: settings.websocket.errorHandler, foreign, patience: foreign ? settings.upgradeTimeout : settings.backpressure.stallTimeout }
+  const adoption = { lifeline, upgrades, shutdown, supervision, wheel, routes, answers, reconnect: settings.drain.reconnect, log, errorHandler: settings.websocket.errorHandler, foreign, patience: foreign ? settings.upgradeTimeout : settings.backpressure.stallTimeout }
   const onConnection = (socket: WebSocket, request: IncomingMessage): void => { adopt(adoption, socket, request) }
   server.prependListener('connection', onConnection)
 

@@ -8,33 +8,32 @@ import { lifeOf } from '../api/connection.js'
 import type { Connection } from '../api/connection.js'
 import type { Life } from '../api/life.js'
 import { kConnection } from '../api/lifeline.js'
-import type { Cadence } from '../core/heartbeat.js'
 import { readRouteOptions } from './options.js'
-import type { Settings } from './options.js'
+import type { RouteSettings } from './options.js'
 
 type Handler = (this: unknown, socket: WebSocket, request: FastifyRequest) => unknown
 
 export class Routes {
-  readonly #settings: Settings
+  readonly #settings: RouteSettings
   // Keyed by the app's own object: Fastify copies the config around it.
-  readonly #cadences = new WeakMap<object, Cadence | null>()
+  readonly #perRoute = new WeakMap<object, RouteSettings>()
 
-  constructor (settings: Settings) {
+  constructor (settings: RouteSettings) {
     this.#settings = settings
   }
 
   /** An onRoute hook. @throws FST_ERR_LIFELINE_OPTION */
-  read (route: RouteOptions): Cadence | null {
+  read (route: RouteOptions): RouteSettings {
     const options = route.config?.lifeline
-    if (options === undefined) return this.#settings.heartbeat
-    const cadence = readRouteOptions(options, route.url, this.#settings)
-    this.#cadences.set(options, cadence)
-    return cadence
+    if (options === undefined) return this.#settings
+    const settings = readRouteOptions(options, route.url, this.#settings)
+    this.#perRoute.set(options, settings)
+    return settings
   }
 
-  cadenceOf = (request: FastifyRequest | undefined): Cadence | null => {
+  settingsOf (request: FastifyRequest | undefined): RouteSettings {
     const options = request?.routeOptions.config.lifeline
-    return options === undefined ? this.#settings.heartbeat : this.#cadences.get(options) ?? null
+    return options === undefined ? this.#settings : this.#perRoute.get(options) ?? this.#settings
   }
 }
 

@@ -4,6 +4,7 @@
  * Invariant: it settles within drain.timeout + closeTimeout, whatever the peers do.
  */
 import { closeCode } from '../core/causes.js'
+import { retryReason } from '../core/retry.js'
 import type { Life } from '../api/life.js'
 
 /** How often those that still have something to send are looked at, in ms. */
@@ -17,6 +18,8 @@ export interface ShutdownOptions {
   readonly window: number
   /** How long a connection may take to send what is buffered, in ms. */
   readonly timeout: number
+  /** Over how long the clients are told to come back, in ms; 0: they are told nothing. */
+  readonly reconnect: number
   /** How long a peer may then take to answer the close frame, in ms. */
   readonly closeTimeout: number
 }
@@ -39,18 +42,22 @@ export class Shutdown {
   }
 
   async #drain (lives: Array<Life<object>>): Promise<void> {
-    const { window, timeout, closeTimeout } = this.#options
+    const { window, timeout, reconnect, closeTimeout } = this.#options
     const start = performance.now()
     for (const { transport } of lives) transport.claim()
-    const waiting = new Map(lives.map((life, index) => [life, start + window * index / lives.length]))
+    // In the order of their closing, so that those who come back are spread over all of both times, and no two come at once.
+    const waiting = new Map(lives.map((life, index) => [life, {
+      at: start + window * index / lives.length,
+      retry: reconnect * (index + Math.random()) / lives.length
+    }]))
     const closing = new Map<Life<object>, number>()
     while (waiting.size + closing.size > 0) {
       const now = performance.now()
-      for (const [life, at] of waiting) {
+      for (const [life, { at, retry }] of waiting) {
         if (life.info === null && (now < at || (life.transport.bufferedBytes > 0 && now < start + timeout))) continue
         waiting.delete(life)
         closing.set(life, Math.min(now, start + timeout) + (life.transport.remote ? closeTimeout : 0))
-        life.close(closeCode.serviceRestart, '', 'shutdown')
+        life.close(closeCode.serviceRestart, retryReason(retry), 'shutdown')
       }
       for (const [life, deadline] of closing) {
         // A step early, so that its end is reported in time.

@@ -21,10 +21,19 @@ interface Upgrade {
   deadline: number
   /** Set when Fastify has routed it: then it tells when the answer is whole. */
   response: { readonly headersSent: boolean } | null
+  /** Gives back the place that was taken for it, when it is let in. */
+  leave: (() => void) | null
+}
+
+/** An upgrade that has become a connection. */
+export interface Adopted {
+  readonly socket: Duplex
+  /** Must be called when the connection is over. */
+  readonly leave: (() => void) | null
 }
 
 /** Others ask for an upgrade (to h2c, say) and take a plain answer just as well: they are not hurried. */
-const isWebSocket = ({ headers }: IncomingMessage): boolean => headers.upgrade?.toLowerCase() === 'websocket'
+export const isWebSocket = ({ headers }: IncomingMessage): boolean => headers.upgrade?.toLowerCase() === 'websocket'
 
 const UNAVAILABLE = 'HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
 
@@ -52,10 +61,17 @@ export class Upgrades extends Entry {
   get size (): number { return this.#underway.size }
 
   /** Its upgrade has become a connection: the socket is someone else's now. */
-  adopt (request: IncomingMessage): Duplex | undefined {
+  adopt (request: IncomingMessage): Adopted | undefined {
     const upgrade = this.#underway.get(request)
     this.#underway.delete(request)
-    return upgrade?.socket
+    return upgrade
+  }
+
+  /** It was let in. @param leave gives back its place */
+  admitted (request: IncomingMessage, leave: (() => void) | null): void {
+    const upgrade = this.#underway.get(request)
+    if (upgrade === undefined) leave?.()
+    else upgrade.leave = leave
   }
 
   /** Fastify has routed this request, and will answer by this response, or leave it to a handler. */
@@ -88,7 +104,7 @@ export class Upgrades extends Entry {
 
   readonly #onUpgrade = (request: IncomingMessage, socket: Socket): void => {
     const written = socket.bytesWritten ?? 0
-    this.#underway.set(request, { socket, written, seen: written, deadline: this.#in(this.#timeouts.decide), response: null })
+    this.#underway.set(request, { socket, written, seen: written, deadline: this.#in(this.#timeouts.decide), response: null, leave: null })
     if (this.next === null) this.#wheel.wait(this, 1)
     // Fastify answers by itself while it closes; if nobody has by the end of this turn, we do.
     if (this.#closing) this.#sweeping ??= setImmediate(() => { this.#sweeping = null; this.#refuseAll() })
@@ -101,7 +117,7 @@ export class Upgrades extends Entry {
       const written = socket.bytesWritten ?? 0
       if (socket.destroyed) {
         this.#tally.upgrades.refused++
-        this.#underway.delete(request)
+        this.#forget(request, upgrade)
       } else if (written > upgrade.written) {
         this.#see(request, upgrade, written)
       } else if (this.#wheel.turn >= upgrade.deadline && isWebSocket(request)) {
@@ -122,7 +138,7 @@ export class Upgrades extends Entry {
     if (upgrade.response?.headersSent === false) {
       // Hijacked: whoever wrote past the response has the socket now, unless it has ended it.
       if (upgrade.socket.writableEnded) this.#end(request, upgrade)
-      else this.#underway.delete(request)
+      else this.#forget(request, upgrade)
     } else if (written !== upgrade.seen) {
       // What passes no hook of ours is written at once, as a rule, and whole when it has not grown for a while.
       upgrade.deadline = this.#in(upgrade.response === null ? this.#timeouts.end : this.#timeouts.decide)
@@ -145,9 +161,15 @@ export class Upgrades extends Entry {
     this.#end(request, upgrade)
   }
 
-  #end (request: IncomingMessage, { socket }: Upgrade): void {
-    this.#tally.upgrades.refused++
+  #forget (request: IncomingMessage, upgrade: Upgrade): void {
     this.#underway.delete(request)
+    upgrade.leave?.()
+  }
+
+  #end (request: IncomingMessage, upgrade: Upgrade): void {
+    const { socket } = upgrade
+    this.#tally.upgrades.refused++
+    this.#forget(request, upgrade)
     this.#ending.set(socket, this.#in(this.#timeouts.end))
     if (this.next === null) this.#wheel.wait(this, 1)
     if (socket.destroySoon !== undefined) socket.destroySoon()

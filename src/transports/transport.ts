@@ -4,6 +4,7 @@
  */
 import type { Outgoing } from '../core/outgoing.js'
 import type { Cause } from '../core/causes.js'
+import type { Limited } from '../core/tally.js'
 
 /** A message from the peer. */
 export interface Message {
@@ -33,6 +34,8 @@ export interface TransportOwner {
   dropped (messages: number, bytes: number): void
   /** One more was, after it was told that nobody reads. */
   ignored (): void
+  /** The peer went past a limit; `fatal`: the connection is to be closed for it. */
+  exceeded (limit: Limited, fatal: boolean): void
   /** The last word: nothing is read or written any more. */
   ended (end: TransportEnd): void
 }
@@ -45,6 +48,8 @@ export interface Transport {
   readonly remote: boolean
   /** Reading is paused, by the app or because its reader has fallen behind. */
   readonly paused: boolean
+  /** A message has come. */
+  readonly spoken: boolean
   /** Reading although paused, to hear whether the peer lives. */
   readonly peeking: boolean
   /** Bytes that wait to be handed to the operating system. */

@@ -18,11 +18,18 @@ export interface RemoteOptions {
   tls?: boolean
   /** Without the plugin: @fastify/websocket alone. */
   bare?: boolean
+  /** Behind a proxy: addresses are those of X-Forwarded-For. */
+  trustProxy?: boolean
+  /** Logs into this file; `lines()` stays empty. */
+  logFile?: string
   /** Nothing is kept of what is over, so that what leaks can be seen; `closed()` and `lines()` stay empty. */
   forgets?: boolean
   /** A program to run it with, such as `ip netns exec name`. */
   prefix?: string[]
 }
+
+/** How a connection ended, and whose it was. */
+export interface Closed extends CloseInfo { remoteAddress: string }
 
 export interface Census {
   connections: number
@@ -43,7 +50,7 @@ export interface Calls {
   exists (fd: number): boolean
   safePush (fd: number, data: unknown): boolean
   list (): Array<{ fd: number, state: string, roundTrip: number, bufferedBytes: number }>
-  closed (): CloseInfo[]
+  closed (): Closed[]
   stats (): Stats
   lines (): LogLine[]
   size (): number
@@ -61,6 +68,12 @@ export interface Calls {
   resident (): number
   /** What the process holds, after a collection of garbage. */
   census (): Census
+  /** From now on every connection is pushed 100 bytes every so many ms; 0: no more. */
+  traffic (every: number): void
+  /** What `safePush` has said to that, by the address of the peer. */
+  pushed (): Record<string, { true: number, false: number }>
+  /** The wall clock is put ahead by so many ms; or back. */
+  jump (ms: number): void
   pauseAll (): void
   /** Blocks the event loop, in ms. */
   stall (ms: number): void

@@ -12,18 +12,18 @@ import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import lifeline from '../../src/index.js'
-import type { CloseInfo } from '../../src/index.js'
 import { keepLog } from './app.js'
-import type { Calls, RemoteOptions } from './remote.js'
+import type { Calls, Closed, RemoteOptions } from './remote.js'
 
 const setup: RemoteOptions = JSON.parse(process.argv[2] ?? '{}')
 const { stream, lines } = keepLog()
 const read = (name: string): Buffer => readFileSync(new URL(name, import.meta.url))
 const app = Fastify({
-  logger: { level: setup.forgets === true ? 'silent' : 'debug', stream },
+  ...(setup.trustProxy === true && { trustProxy: true }),
+  logger: setup.logFile === undefined ? { level: setup.forgets === true ? 'silent' : 'debug', stream } : { level: 'debug', file: setup.logFile },
   ...(setup.tls === true && { https: { key: read('localhost.key.pem'), cert: read('localhost.cert.pem') } })
 }) as unknown as FastifyInstance
-const closed: CloseInfo[] = []
+const closed: Closed[] = []
 let lastFd = 0
 let fdTwice = false
 
@@ -45,7 +45,7 @@ if (setup.bare === true) {
     if (fd <= lastFd) fdTwice = true
     lastFd = fd
   })
-  if (setup.forgets !== true) app.lifeline.on('close', (_connection, info) => { closed.push(info) })
+  if (setup.forgets !== true) app.lifeline.on('close', ({ remoteAddress }, info) => { closed.push({ ...info, remoteAddress }) })
 }
 
 const bare = setup.bare === true
@@ -96,6 +96,10 @@ app.get('/busy', { websocket: true }, async (socket, request) => {
 })
 app.get('/http', async () => 'ok')
 
+const pushed: Record<string, { true: number, false: number }> = {}
+let pushing: NodeJS.Timeout | undefined
+const realNow = Date.now
+
 const calls: { [K in keyof Calls]: (...args: Parameters<Calls[K]>) => ReturnType<Calls[K]> | Promise<ReturnType<Calls[K]>> } = {
   exists: (fd) => app.exists(fd),
   safePush: (fd, data) => app.safePush(fd, data),
@@ -139,12 +143,26 @@ const calls: { [K in keyof Calls]: (...args: Parameters<Calls[K]>) => ReturnType
     return { connections, groups, bufferedBytes, fdTwice, timerRuns: app.lifeline.heartbeat.running, resources, listeners, heap: process.memoryUsage().heapUsed }
   },
   resident: () => process.memoryUsage.rss(),
+  traffic: (every) => {
+    clearInterval(pushing)
+    if (every === 0) return
+    const text = 'x'.repeat(100)
+    pushing = setInterval(() => {
+      for (const { fd, remoteAddress } of app.lifeline) {
+        const counts = pushed[remoteAddress] ??= { true: 0, false: 0 }
+        counts[`${app.safePush(fd, text)}`]++
+      }
+    }, every)
+  },
+  pushed: () => pushed,
+  jump: (ms) => { Date.now = () => realNow() + ms },
   pauseAll: () => { for (const connection of app.lifeline) connection.pauseReading() },
   stall: (ms) => {
     const end = performance.now() + ms
     while (performance.now() < end);
   },
   close: async () => {
+    clearInterval(pushing)
     const start = performance.now()
     await app.close()
     return performance.now() - start

@@ -228,7 +228,7 @@ describe('values', () => {
   test('PushResult, Cause, Message, CloseInfo', () => {
     expect<PushResult>().type.toBe<'sent' | 'buffered' | 'full' | 'gone' | 'invalid'>()
     expect<CloseInfo['cause']>().type.toBe<Cause>()
-    expect<Cause>().type.toBe<'client' | 'reset' | 'heartbeat' | 'stalled' | 'backpressure' | 'handler' | 'protocol' | 'limit' | 'server' | 'shutdown'>()
+    expect<Cause>().type.toBe<'client' | 'reset' | 'heartbeat' | 'stalled' | 'backpressure' | 'handler' | 'protocol' | 'limit' | 'expired' | 'age' | 'server' | 'shutdown'>()
     expect<CloseInfo>().type.toHaveProperty('closedAt')
     expect<Message['data']>().type.toBe<string | Buffer>()
     expect(causes.client.meaning).type.toBeAssignableTo<string>()

@@ -30,7 +30,7 @@ const show = (value: unknown): string => typeof value === 'string' ? `'${value}'
 
 test('README names every option with its default, and no other', () => {
   const documented = rows('README.md')
-    .filter(([, value]) => value !== undefined && /^`(\d+|{}|Infinity|'\w+')`$/.test(value))
+    .filter(([, value]) => value !== undefined && /^`(\d+|{}|Infinity|false|'\w+')`$/.test(value))
     .map(([name, value]) => [name!.replaceAll('`', ''), value!.replaceAll('`', '')])
   assert.deepEqual(Object.fromEntries(documented), Object.fromEntries(flatten(defaults).map(([name, value]) => [name, show(value)])))
 })
@@ -39,7 +39,7 @@ test('the docstrings of the options give the defaults of the code', () => {
   const source = read('src/plugin/options.ts')
   for (const [path, value] of flatten(defaults)) {
     const name = path.split('.').at(-1)!
-    const docstring = new RegExp(`@default ([\\d_]+|{}|Infinity|'\\w+')[^*]*\\*/\\s+${name}\\?:`, 'g')
+    const docstring = new RegExp(`@default ([\\d_]+|{}|Infinity|false|'\\w+')[^*]*\\*/\\s+${name}\\?:`, 'g')
     const given = [...source.matchAll(docstring)].map(([, text]) => text!.replaceAll('_', ''))
     assert.ok(given.includes(show(value)), `${path}: ${show(value)} is not among the docstrings of ${name}: ${given.join(', ')}`)
   }

@@ -70,6 +70,11 @@ export class DirectWriter implements Writer, TurnEnd {
     else this.#stream.write(encode(payload, payload.length, opcode.ping, true))
   }
 
+  pong (payload: Buffer): void {
+    if (this.#blobs > 0) this.#bare.pong(this.#socket, payload)
+    else this.#stream.write(encode(payload, payload.length, opcode.pong, true))
+  }
+
   hold (on: boolean): void {
     if (this.#held === on) return
     this.#held = on

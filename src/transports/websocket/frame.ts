@@ -4,7 +4,7 @@
  */
 import type { Outgoing } from '../../core/outgoing.js'
 
-export const opcode = { continuation: 0, text: 1, binary: 2, ping: 9 } as const
+export const opcode = { continuation: 0, text: 1, binary: 2, ping: 9, pong: 10 } as const
 
 const FIN = 0x80
 

@@ -58,6 +58,7 @@ export class Inbox {
   #queue: RawMessage[] = []
   #bytes = 0
   #ended = false
+  #held = false
   #full = false
   /** The one reader: null if there is none, else what wakes it. */
   #reader: { wake: (() => void) | null } | null = null
@@ -101,6 +102,12 @@ export class Inbox {
     return message
   }
 
+  /** While on, the reader gets nothing: the peer sends too much. */
+  hold (on: boolean): void {
+    this.#held = on
+    if (!on) this.#reader?.wake?.()
+  }
+
   /** Whatever is held is of no use any more. */
   discard (): void {
     const unheard = this.#queue.filter(({ heard }) => heard !== true)
@@ -113,7 +120,7 @@ export class Inbox {
   /** No more will come; what is held can still be read. */
   end (): void {
     this.#ended = true
-    this.#reader?.wake?.()
+    this.hold(false)
   }
 
   messages (): AsyncIterableIterator<Message> {
@@ -130,7 +137,7 @@ export class Inbox {
     }
     const next = async (): Promise<IteratorResult<Message>> => {
       while (this.#reader === reader) {
-        const message = this.take()
+        const message = this.#held ? undefined : this.take()
         if (message !== undefined) return { done: false, value: await toMessage(message) }
         if (this.#ended) break
         await new Promise<void>((resolve) => { reader.wake = resolve })

@@ -35,10 +35,12 @@ export class Reading implements Gate {
   #paused = false
   /** Paused because a reader has fallen behind. */
   #behind = false
+  /** Paused because the peer sends too much. */
+  #throttled = false
   #peeking = false
   /** This side has begun to close: nothing waits for anybody any more. */
   #closing = false
-  /** It was paused when it did: the listeners did not want what comes. */
+  /** It was paused when it did, or it closed for what came: the listeners shall not have more. */
   #muted = false
 
   constructor (socket: WebSocket, bare: Bare, owner: ReadingOwner) {
@@ -47,7 +49,7 @@ export class Reading implements Gate {
     this.#owner = owner
   }
 
-  get paused (): boolean { return this.#paused || this.#behind }
+  get paused (): boolean { return this.#paused || this.#behind || this.#throttled }
 
   get peeking (): boolean { return this.#peeking }
 
@@ -56,7 +58,7 @@ export class Reading implements Gate {
     const listening = this.wanted()
     if (this.#closing) return listening && !this.#muted ? 'listeners' : 'nobody'
     if (this.#inbox?.reading === true) return 'reader'
-    if (this.#paused) return 'inbox'
+    if (this.#paused || this.#throttled) return 'inbox'
     const waiting = this.#inbox !== null && !this.#inbox.empty
     if (listening) return waiting ? 'inbox' : 'listeners'
     // While the handler is at work another reader may come, as after a first message that was awaited.
@@ -81,7 +83,7 @@ export class Reading implements Gate {
     if (taker === 'reader') return !listening
     this.#expect()
     // It may have come unannounced: removeAllListeners takes the announcement away too.
-    if (listening && !this.#paused) this.#releaseSoon()
+    if (listening) this.#releaseSoon()
     return true
   }
 
@@ -101,6 +103,15 @@ export class Reading implements Gate {
     // As with ws, a socket that has closed cannot be paused.
     if (this.#ended) return
     this.#paused = on
+    this.#apply()
+    if (!on) this.#release()
+  }
+
+  /** The peer sends too much; or what it sent has been made up for. */
+  throttle (on: boolean): void {
+    if (this.#ended) return
+    this.#throttled = on
+    this.#inbox?.hold(on)
     this.#apply()
     if (!on) this.#release()
   }
@@ -156,6 +167,11 @@ export class Reading implements Gate {
     if (this.#socket.isPaused) this.#bare.resume(this.#socket)
   }
 
+  /** Whatever comes from now on, until the end, is for nobody. */
+  mute (): void {
+    this.#muted = true
+  }
+
   /** The app closes the socket itself: its listeners get what comes until the peer's answer, as with ws. */
   closingByApp (): void {
     if (!this.wanted()) this.closing()
@@ -164,7 +180,7 @@ export class Reading implements Gate {
   /** Nothing comes any more: listeners get what waits for them, before they hear of the end. */
   end (): void {
     this.#ended = true
-    this.#paused = false
+    this.#paused = this.#throttled = false
     this.#release()
     this.#inbox?.end()
   }
@@ -173,6 +189,7 @@ export class Reading implements Gate {
     if (this.#inbox === null) {
       this.#inbox = new Inbox(this)
       if (this.#settled) this.#inbox.settled()
+      this.#inbox.hold(this.#throttled)
     }
     return this.#inbox
   }
@@ -202,7 +219,7 @@ export class Reading implements Gate {
     if (inbox === null || this.#releasing) return
     this.#releasing = true
     // What a listener throws does not come out here: it is supervised.
-    while (!inbox.reading && !this.#paused && this.wanted()) {
+    while (!inbox.reading && !this.#paused && !this.#throttled && this.wanted()) {
       const message = inbox.take()
       if (message === undefined) {
         this.#socket.off('newListener', announce)

@@ -39,6 +39,10 @@ export class RelayWriter implements Writer {
     this.#bare.ping(this.#socket, payload)
   }
 
+  pong (payload: Buffer): void {
+    this.#bare.pong(this.#socket, payload)
+  }
+
   hold (on: boolean): void {
     if (this.#held === on) return
     this.#held = on

@@ -12,6 +12,8 @@ import type WebSocket from 'ws'
 export interface Supervisor {
   /** A message arrived; true if the supervisor keeps it from the listeners. */
   message (data: Buffer | ArrayBuffer | Buffer[] | Blob, binary: boolean): boolean
+  /** A ping arrived, and nobody has answered it. */
+  pinged (data: Buffer): void
   /** A pong arrived; true if it answers a ping of ours. */
   pong (data: Buffer): boolean
   /** Something arrived: a message, a ping or a pong. */
@@ -22,7 +24,7 @@ export interface Supervisor {
   faulted (error: Error): void
   /** A listener threw, or the promise that it returned was rejected. */
   threw (error: unknown): void
-  /** The app is about to send a message, a fragment of one, a ping or a pong on the socket itself; ws too, when it answers a ping. */
+  /** The app is about to send a message, a fragment of one, a ping or a pong on the socket itself. */
   sending (): void
   /** It has done so, so many bytes, more or less; `fin` false: there are fragments to come. */
   sent (fin: boolean, bytes: number): void
@@ -44,6 +46,7 @@ export interface Supervisor {
 export interface Bare {
   send (socket: WebSocket, data: string | Buffer, options: { binary: boolean }, done: (error?: Error) => void): void
   ping (socket: WebSocket, payload: Buffer): void
+  pong (socket: WebSocket, payload: Buffer): void
   close (socket: WebSocket, code?: number, reason?: string | Buffer): void
   /** Takes back that a close was kept for later. */
   reopen (socket: WebSocket): void
@@ -126,6 +129,7 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
           return supervisor.message(args[0], args[1]) || this.#dispatch(event, args)
         case 'ping':
           supervisor.arrived()
+          supervisor.pinged(args[0])
           break
         case 'pong':
           supervisor.arrived()
@@ -290,6 +294,7 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
     bare: {
       send: (socket, data, options, done) => { base.send.call(socket, data, options, done) },
       ping: (socket, payload) => { base.ping.call(socket, payload) },
+      pong: (socket, payload) => { base.pong.call(socket, payload) },
       close: (socket, code, reason) => { base.close.call(socket, code, reason) },
       reopen: (socket) => { SupervisedWebSocket.reopen(socket) },
       terminate: (socket) => { base.terminate.call(socket) },

@@ -9,8 +9,13 @@ import { closeCode } from '../../core/causes.js'
 import type { Cause } from '../../core/causes.js'
 import type { Outgoing } from '../../core/outgoing.js'
 import { Pings } from '../../core/pings.js'
+import type { Limited } from '../../core/tally.js'
+import type { Wheel } from '../../core/wheel.js'
 import type { Message, Transport, TransportOwner } from '../transport.js'
 import { DirectWriter } from './direct.js'
+import { bytesOf } from './inbox.js'
+import { Intake } from './intake.js'
+import type { IntakeGate, Rates } from './intake.js'
 import { Reading } from './reading.js'
 import type { ReadingOwner } from './reading.js'
 import { RelayWriter } from './relay.js'
@@ -26,25 +31,41 @@ const MARK = { every: 64 * 1024, dozen: 12, most: 36 }
 /** What ws calls a message, or a frame, that is longer than allowed. */
 const tooLong = new Set(['WS_ERR_UNSUPPORTED_MESSAGE_LENGTH', 'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH'])
 
+export interface WebSocketTransportOptions {
+  /** Whether a `close()` without arguments is held for a moment, in case a shutdown begins: see `closing`. */
+  readonly defers: boolean
+  /**
+   * Whether a ping goes out after every 64 KiB. The kernel may take megabytes at once, and a slow
+   * line may need minutes for them; the pongs to these show that the peer takes them.
+   */
+  readonly marks: boolean
+  /** Whether pings of the peer are answered here: ws does not. */
+  readonly answers: boolean
+  readonly rates: Rates
+  readonly wheel: Wheel
+}
+
 /** What a socket reads and writes. A real one counts its bytes. */
 type Stream = Duplex & { bytesRead?: number, bytesWritten?: number }
 
-export class WebSocketTransport implements Transport, Supervisor, WriterOwner, ReadingOwner {
+export class WebSocketTransport implements Transport, Supervisor, WriterOwner, ReadingOwner, IntakeGate {
   readonly kind = 'websocket'
 
   readonly #socket: WebSocket
   readonly #stream: Stream
   readonly #bare: Bare
-  readonly #defers: boolean
+  readonly #options: WebSocketTransportOptions
   readonly #writer: Writer
   readonly #reading: Reading
   readonly #pings = new Pings()
-  readonly #marks: boolean
+  #intake: Intake | null = null
+  readonly #metered: boolean
   #sinceMark = 0
   #owner: TransportOwner | null = null
   /** What ws reads the stream with: it takes it off when the peer's close frame, or a fault, has come. */
   readonly #receiver: unknown
   #events = 0
+  #spoken = false
   /** When nothing more was known to have passed, monotonic in ms; and what had, until then. */
   #quiet = { at: 0, heard: 0, written: 0 }
   /** The first close code on the wire, and its reason. */
@@ -56,18 +77,14 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
   #deferred = false
   #ended = false
 
-  /**
-   * @param defers whether a `close()` without arguments is held for a moment, in case a shutdown begins: see `closing`
-   * @param marks whether a ping goes out after every 64 KiB. The kernel may take megabytes at once, and a slow
-   * line may need minutes for them; the pongs to these show that the peer takes them.
-   */
-  constructor (socket: WebSocket, stream: Stream, supervision: Supervision, defers: boolean, marks: boolean) {
+  /** @param options best the same object for all of a route */
+  constructor (socket: WebSocket, stream: Stream, supervision: Supervision, options: WebSocketTransportOptions) {
     this.#socket = socket
     this.#stream = stream
     this.#bare = supervision.bare
-    this.#defers = defers
+    this.#options = options
     this.#receiver = stream.listeners('data').at(-1)
-    this.#marks = marks
+    this.#metered = Math.min(options.rates.messageRate, options.rates.byteRate) < Infinity
     // Only a real socket is known to be done with a Buffer when it says so.
     const direct = supervision.plain && socket.extensions === '' && stream instanceof Socket
     this.#writer = direct ? new DirectWriter(socket, stream, supervision.bare, this) : new RelayWriter(socket, supervision.bare, this)
@@ -90,6 +107,8 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
   get remote (): boolean { return this.#stream.bytesRead !== undefined }
 
   get paused (): boolean { return this.#reading.paused }
+
+  get spoken (): boolean { return this.#spoken }
 
   get peeking (): boolean { return this.#reading.peeking }
 
@@ -158,11 +177,22 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
   // As the socket sees it.
 
   message (data: Buffer | ArrayBuffer | Buffer[] | Blob, binary: boolean): boolean {
+    this.#spoken = true
+    if (this.#metered) this.#intakeOf().took(bytesOf({ data, binary }))
     return this.#reading.message(data, binary)
   }
 
+  pinged (data: Buffer): void {
+    if (!this.open) return
+    if (this.#metered) this.#intakeOf().took(data.length)
+    if (this.#options.answers) this.#intakeOf().pinged(data)
+  }
+
   pong (data: Buffer): boolean {
-    if (!this.#pings.answer(data, performance.now())) return false
+    if (!this.#pings.answer(data, performance.now())) {
+      if (this.#metered) this.#intakeOf().took(data.length)
+      return false
+    }
     this.#hush()
     this.handed(0)
     return true
@@ -180,7 +210,12 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
       return
     }
     this.#fault = error
-    this.#cause ??= tooLong.has(String((error as NodeJS.ErrnoException).code)) ? 'limit' : 'protocol'
+    if (!tooLong.has(String((error as NodeJS.ErrnoException).code))) {
+      this.#cause ??= 'protocol'
+      return
+    }
+    this.#cause ??= 'limit'
+    this.#owner?.exceeded('payload', false)
   }
 
   threw (error: unknown): void { this.#owner?.failed(error) }
@@ -199,7 +234,7 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
     this.#owner?.flushed()
   }
 
-  // As the writer and the reading see it.
+  // As the writer, the reading and the intake see it.
 
   taken (): void { this.#owner?.flushed() }
 
@@ -207,11 +242,22 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
 
   ignored (): void { this.#owner?.ignored() }
 
+  throttle (on: boolean): void { this.#reading.throttle(on) }
+
+  answer (payload: Buffer): void {
+    if (this.open) this.#writer.pong(payload)
+  }
+
+  exceeded (limit: Limited, fatal: boolean): void {
+    this.#owner?.exceeded(limit, fatal)
+    if (fatal) this.#reading.mute()
+  }
+
   handed (bytes: number): void {
     this.#sinceMark += bytes
     const { waiting } = this.#pings
     const due = this.#sinceMark >= MARK.every << Math.floor(waiting / MARK.dozen)
-    if (due && this.#marks && waiting < MARK.most) this.beat()
+    if (due && this.#options.marks && waiting < MARK.most) this.beat()
   }
 
   /**
@@ -221,7 +267,7 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
    * end of this turn of the loop, by when our shutdown has begun, or has not.
    */
   closing (code: number | undefined): boolean {
-    if (code === undefined && this.#defers && !this.#concluded) {
+    if (code === undefined && this.#options.defers && !this.#concluded) {
       this.#closing = this.#deferred = true
       setImmediate(() => { this.#closeDeferred() })
       return true
@@ -251,9 +297,14 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
     this.#ended = this.#closing = true
     this.#writer.discard()
     this.#reading.end()
+    this.#intake?.end()
     this.#pings.end()
     const cause = this.#cause ?? (code === closeCode.abnormal ? 'reset' : 'client')
     this.#owner?.ended({ ...(this.#said ?? { code, reason: reason.toString() }), cause, idle: this.#idle })
+  }
+
+  #intakeOf (): Intake {
+    return this.#intake ??= new Intake(this.#options.rates, this.#options.wheel, this)
   }
 
   #hush (): void {

@@ -15,6 +15,8 @@ export interface Writer {
   send (message: Outgoing): boolean
   /** A ping behind what was handed over; it overtakes what waits here. At most 125 bytes. */
   ping (payload: Buffer): void
+  /** A pong, likewise. */
+  pong (payload: Buffer): void
   /** The app is between two fragments of a message of its own: nothing else may be sent. */
   hold (on: boolean): void
   /** The app has sent a Blob, which ws has yet to read; and it has been read, or could not be. */

@@ -86,6 +86,7 @@ const calls: { [K in keyof FleetCalls]: (...args: Parameters<FleetCalls[K]>) => 
   },
   close: (index, code, reason) => { members[index]!.ws!.close(code, reason) },
   reset: (index) => { members[index]!.socket.resetAndDestroy() },
+  garbage: (index) => { members[index]!.socket.write(Buffer.alloc(64, 0xff)) },
   end: (index) => { members[index]!.socket.end() }
 }
 

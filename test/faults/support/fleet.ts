@@ -34,6 +34,8 @@ export interface FleetCalls {
   close (index: number, code: number, reason: string): void
   /** `resetAndDestroy()` of its socket: a RST goes out. */
   reset (index: number): void
+  /** It writes bytes that are no frame. */
+  garbage (index: number): void
   /** `end()` of its socket, without a close frame: a FIN goes out. */
   end (index: number): void
 }

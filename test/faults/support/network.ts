@@ -30,8 +30,16 @@ export interface Group {
   readonly prefix: string[]
   /** The server's address, as these clients see it. */
   readonly host: string
+  /** Their own. */
+  readonly client: string
   /** From now on no packet passes, in either direction, and nobody is told. The moment before, ms since the epoch. */
   blackhole: () => number
+  /** From now on what comes for these clients is refused: TCP answers with a reset. */
+  reject: () => void
+  /** From now on so many of a hundred packets are lost, in each direction. */
+  lose: (percent: number) => void
+  /** The cable is pulled; and put back. */
+  plug: (on: boolean) => void
   /** Bytes to these clients, or from them, pass at this rate, in kbit/s, behind a queue of so many bytes. */
   slow: (direction: 'down' | 'up', rate: number, queue: number) => void
 }
@@ -67,16 +75,22 @@ export function createNetwork<const Name extends string> (t: TestContext, ...nam
     ip('-n', namespace, 'addr', 'add', `10.200.${index + 1}.2/24`, 'dev', 'v')
     ip('-n', server, 'link', 'set', `v${index}`, 'up')
     ip('-n', namespace, 'link', 'set', 'v', 'up')
-    const iptables = (chain: string): void => { ip('netns', 'exec', namespace, 'iptables', '-A', chain, '-j', 'DROP') }
+    const iptables = (chain: string, ...rule: string[]): void => { ip('netns', 'exec', namespace, 'iptables', '-A', chain, ...rule) }
     const group: Group = {
       prefix: ['ip', 'netns', 'exec', namespace],
       host,
+      client: `10.200.${index + 1}.2`,
       blackhole: () => {
         const at = Date.now()
-        iptables('INPUT')
-        iptables('OUTPUT')
+        iptables('INPUT', '-j', 'DROP')
+        iptables('OUTPUT', '-j', 'DROP')
         return at
       },
+      reject: () => { iptables('INPUT', '-p', 'tcp', '-j', 'REJECT', '--reject-with', 'tcp-reset') },
+      lose: (percent) => {
+        for (const chain of ['INPUT', 'OUTPUT']) iptables(chain, '-m', 'statistic', '--mode', 'random', '--probability', String(percent / 100), '-j', 'DROP')
+      },
+      plug: (on) => { ip('-n', namespace, 'link', 'set', 'v', on ? 'up' : 'down') },
       slow: (direction, rate, queue) => {
         const [end, device] = direction === 'down' ? [server, `v${index}`] : [namespace, 'v']
         ip('netns', 'exec', end, 'tc', 'qdisc', 'add', 'dev', device, 'root', 'tbf', 'rate', `${rate}kbit`, 'burst', '4kb', 'limit', String(queue))

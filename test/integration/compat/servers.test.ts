@@ -49,7 +49,7 @@ for (const [name, fastify] of Object.entries({ https: { https: certificate }, 'h
     assert.equal(await client.ask(big), big)
     assert.equal((await refused(`wss://127.0.0.1:${port}/no`, trust)).status, 401)
     await app.close()
-    assert.deepEqual(await client.closed, { code: way.ours ? 1012 : 1005, reason: '' })
+    assert.equal((await client.closed).code, way.ours ? 1012 : 1005)
     assert.equal(app.websocketServer.clients.size, 0)
   })
 }

@@ -27,6 +27,7 @@ class FakeTransport implements Transport {
   readonly remote = true
   readonly paused = false
   readonly peeking = false
+  readonly spoken = false
   readonly roundTrip = NaN
   readonly fault = null
   open = true

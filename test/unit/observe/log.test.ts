@@ -119,3 +119,27 @@ test('the window keeps no process alive', (t) => {
   assert.equal(timer!.hasRef(), false)
   log.close()
 })
+
+test('refused upgrades are one line a window for each limit, and a count', (t) => {
+  const { log, above } = keep(t)
+  for (let i = 0; i < 1000; i++) log.refused('connections', 'it is full')
+  log.refused('origins', 'a stranger')
+  assert.deepEqual(above().map(({ level, fields, message }) => [level, fields, message]), [
+    ['warn', { limit: 'connections' }, 'lifeline: an upgrade was refused: it is full'],
+    ['warn', { limit: 'origins' }, 'lifeline: an upgrade was refused: a stranger']
+  ])
+  t.mock.timers.tick(SUMMARY_WINDOW)
+  assert.deepEqual(above().slice(2).map(({ fields }) => fields), [{ refused: { connections: 1000, origins: 1 } }])
+})
+
+test('a logger that throws, as on a full disk, is survived', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const full = (): never => { throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' }) }
+  const log = new Log({ debug: full, info: full, warn: full, error: full })
+  log.opened(who)
+  log.closed(who, reset)
+  log.failed(who, new Error('boom'))
+  log.refused('origins', 'a stranger')
+  t.mock.timers.tick(SUMMARY_WINDOW)
+  log.close()
+})

@@ -18,19 +18,23 @@ function breaks (options: unknown, ...parts: string[]): void {
   })
 }
 
-const fromOne = ['heartbeat.interval', 'heartbeat.timeout', 'backpressure.stallTimeout', 'closeTimeout', 'upgradeTimeout', 'limits.payload', 'backpressure.limit', 'backpressure.total']
-const fromZero = ['drain.window', 'drain.timeout', 'backpressure.low']
-const times = [...fromOne, ...fromZero].filter((path) => !/payload|limit|total|low/.test(path))
+const fromOne = ['heartbeat.interval', 'heartbeat.timeout', 'backpressure.stallTimeout', 'closeTimeout', 'upgradeTimeout', 'limits.payload', 'backpressure.limit', 'backpressure.total', 'limits.connections', 'limits.perAddress', 'limits.firstMessage', 'maxAge']
+const fromZero = ['drain.window', 'drain.timeout', 'drain.reconnect', 'backpressure.low']
+const offByInfinity = ['limits.connections', 'limits.perAddress', 'limits.firstMessage', 'maxAge']
+const rates = ['limits.messageRate', 'limits.byteRate', 'limits.pongRate']
+const times = [...fromOne, ...fromZero].filter((path) => !/payload|limit|total|low/.test(path) || path === 'limits.firstMessage')
+
+/** All defaults, as they are read. */
+const whole = { ...defaults, origins: null }
 
 test('no options are all defaults', () => {
-  assert.deepEqual(read({}), defaults)
+  assert.deepEqual(read({}), whole)
 })
 
 for (const path of [...fromOne, ...fromZero]) {
   const wrong: Array<[unknown, string, string]> = [
     [-1, '-1', 'must be >='],
     [NaN, 'NaN', 'must be integer'],
-    [Infinity, 'Infinity', 'must be integer'],
     [-Infinity, '-Infinity', 'must be integer'],
     [1.5, '1.5', 'must be integer'],
     ['1000', '"1000"', 'must be integer'],
@@ -42,6 +46,7 @@ for (const path of [...fromOne, ...fromZero]) {
     [[1000], 'an array', 'must be integer'],
     [Symbol('ms'), 'Symbol(ms)', 'must be integer']
   ]
+  if (!offByInfinity.includes(path)) wrong.push([Infinity, 'Infinity', 'must be integer'])
   if (fromOne.includes(path)) wrong.push([0, '0', 'must be >= 1'])
   if (times.includes(path)) wrong.push([2 ** 31, '2147483648', 'must be <= 2147483647'])
   for (const [value, shown, rule] of wrong) {
@@ -56,9 +61,33 @@ for (const path of [...fromOne, ...fromZero]) {
     const expected = member === undefined ? 42 : { ...defaults[name] as object, [member]: 42 }
     // A quarter of the limit, unless it is given.
     if (path === 'backpressure.limit') Object.assign(expected, { low: 10 })
-    assert.deepEqual(settings, { ...defaults, [name]: expected })
+    assert.deepEqual(settings, { ...whole, [name]: expected })
   })
 }
+
+for (const path of [...offByInfinity, ...rates]) {
+  test(`${path}: Infinity is off`, () => { read(nest(path, Infinity)) })
+}
+
+for (const path of rates) {
+  test(`${path} is any rate above 0`, () => {
+    for (const value of [0.1, 1, 1e9]) read(nest(path, value))
+    for (const [value, shown, rule] of [[0, '0', 'must be > 0'], [-1, '-1', 'must be > 0'], [NaN, 'NaN', 'must be number'], ['1', '"1"', 'must be number'], [null, 'null', 'must be number']] as const) {
+      breaks(nest(path, value), `option "${path}"`, rule, `(received ${shown})`)
+    }
+  })
+}
+
+test('limits.policy is pause or close', () => {
+  for (const policy of ['pause', 'close']) read({ limits: { policy } })
+  breaks({ limits: { policy: 'drop' } }, 'option "limits.policy"', 'must be one of pause, close', '(received "drop")')
+})
+
+test('origins that no browser sends are refused, and the message says what is right', () => {
+  breaks({ origins: 'https://app.example/' }, 'option "origins" must be false, an origin as browsers send it', '(received "https://app.example/")')
+  breaks({ origins: true }, 'option "origins"', '(received true)')
+  breaks({ origins: ['*'] }, 'option "origins"', '(received an array)')
+})
 
 for (const path of fromZero) {
   test(`${path} may be 0`, () => { read(path === 'drain.timeout' ? { drain: { window: 0, timeout: 0 } } : nest(path, 0)) })
@@ -80,7 +109,7 @@ for (const [value, shown] of [[true, 'true'], [null, 'null'], [5, '5'], ['off', 
 }
 
 test('heartbeat: false is none', () => {
-  assert.deepEqual(read({ heartbeat: false }), { ...defaults, heartbeat: null })
+  assert.deepEqual(read({ heartbeat: false }), { ...whole, heartbeat: null })
 })
 
 test('half a heartbeat is completed by the defaults', () => {
@@ -105,7 +134,9 @@ test('a mistake in a route names the route', () => {
   for (const [options, said] of [
     [{ heartbeat: { interval: 0 } }, 'option "heartbeat.interval" must be >= 1 (received 0)'],
     [{ heartbeat: true }, 'option "heartbeat" must be false or an object (received true)'],
-    [{ closeTimeout: 5 }, 'option "closeTimeout" does not exist (received 5); known here: heartbeat'],
+    [{ closeTimeout: 5 }, 'option "closeTimeout" does not exist (received 5); known here: heartbeat, origins, maxAge, limits'],
+    [{ limits: { payload: 5 } }, 'option "limits.payload" does not exist (received 5); known here: messageRate, byteRate, pongRate, firstMessage, policy'],
+    [{ maxAge: 0 }, 'option "maxAge" must be >= 1 (received 0)'],
     [null, 'the options must be object (received null)'],
     ['off', 'the options must be object (received "off")']
   ] as const) {
@@ -115,15 +146,15 @@ test('a mistake in a route names the route', () => {
 
 test('a route\'s heartbeat is the plugin\'s where it does not say otherwise', () => {
   const settings = readOptions({ heartbeat: { interval: 100, timeout: 50 } })
-  assert.deepEqual(readRouteOptions({}, '/', settings), { interval: 100, timeout: 50 })
-  assert.deepEqual(readRouteOptions({ heartbeat: { timeout: 5 } }, '/', settings), { interval: 100, timeout: 5 })
-  assert.equal(readRouteOptions({ heartbeat: false }, '/', settings), null)
+  assert.deepEqual(readRouteOptions({}, '/', settings).heartbeat, { interval: 100, timeout: 50 })
+  assert.deepEqual(readRouteOptions({ heartbeat: { timeout: 5 } }, '/', settings).heartbeat, { interval: 100, timeout: 5 })
+  assert.equal(readRouteOptions({ heartbeat: false }, '/', settings).heartbeat, null)
 })
 
 test('a route can have a heartbeat though the plugin has none', () => {
   const settings = readOptions({ heartbeat: false })
-  assert.equal(readRouteOptions({}, '/', settings), null)
-  assert.deepEqual(readRouteOptions({ heartbeat: { interval: 100 } }, '/', settings), { interval: 100, timeout: 10_000 })
+  assert.equal(readRouteOptions({}, '/', settings).heartbeat, null)
+  assert.deepEqual(readRouteOptions({ heartbeat: { interval: 100 } }, '/', settings).heartbeat, { interval: 100, timeout: 10_000 })
 })
 
 test('backpressure.low may be the limit, and not more', () => {
@@ -134,4 +165,13 @@ test('backpressure.low may be the limit, and not more', () => {
 test('backpressure.policy is drop or close', () => {
   for (const policy of ['drop', 'close']) assert.equal((read({ backpressure: { policy } }) as typeof defaults).backpressure.policy, policy)
   breaks({ backpressure: { policy: 'wait' } }, 'option "backpressure.policy"', 'must be one of drop, close', '(received "wait")')
+})
+
+test('limits of a route are the plugin\'s where it does not say otherwise', () => {
+  const settings = readOptions({ limits: { messageRate: 10, policy: 'close' }, maxAge: 1000, origins: () => true })
+  const route = readRouteOptions({ limits: { messageRate: Infinity, byteRate: 5 } }, '/', settings)
+  assert.deepEqual(route.limits, { ...settings.limits, messageRate: Infinity, byteRate: 5 })
+  assert.equal(route.maxAge, 1000)
+  assert.equal(route.origins, settings.origins)
+  assert.equal(readRouteOptions({ origins: false, maxAge: Infinity }, '/', settings).origins, null)
 })

@@ -43,7 +43,7 @@ function world (t: TestContext): { pass: (ms: number) => Promise<void>, life: (p
   return { pass, life, now: () => ms }
 }
 
-const options = { window: 0, timeout: 1000, closeTimeout: 500 }
+const options = { window: 0, timeout: 1000, reconnect: 0, closeTimeout: 500 }
 
 function run (lives: FakeLife[], given = options): { shutdown: Shutdown, done: { at: boolean } } {
   const shutdown = new Shutdown(given, () => lives as unknown as Array<Life<object>>)
@@ -131,4 +131,16 @@ test('a second run joins the first', (t) => {
   const { life } = world(t)
   const { shutdown } = run([life({})])
   assert.equal(shutdown.run(), shutdown.run())
+})
+
+test('each client is told another time to come back, all of them within `reconnect`', (t) => {
+  const { life } = world(t)
+  const lives = Array.from({ length: 100 }, () => life({}))
+  run(lives, { ...options, reconnect: 5000 })
+  const delays = lives.map(({ said: [code, reason] }) => {
+    assert.equal(code, 1012)
+    return Number(/^retry: (\d+)$/.exec(String(reason))![1])
+  })
+  assert.equal(new Set(delays).size, 100)
+  assert.ok(delays.every((delay, i) => delay >= i * 50 && delay <= (i + 1) * 50), String(delays))
 })

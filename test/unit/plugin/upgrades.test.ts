@@ -52,7 +52,7 @@ test('an adopted socket is out of the ledger, and is left alone', (t) => {
   const { clock, wheel, upgrades, tally, come } = setUp(t)
   const { request, socket } = come()
   assert.equal(upgrades.size, 1)
-  assert.equal(upgrades.adopt(request), socket)
+  assert.equal(upgrades.adopt(request)?.socket, socket)
   assert.equal(upgrades.size, 0)
   socket.bytesWritten += 100
   clock.pass(10 * TIMEOUT)

@@ -17,6 +17,7 @@ class FakeSupervisor implements Supervisor {
   onThrew: () => void = () => {}
 
   message (): boolean { this.calls.push('message'); return this.keeps }
+  pinged (): void {}
   pong (data: Buffer): boolean { return String(data) === 'ours' }
   arrived (): void { this.calls.push('arrived') }
   listening (): void { this.calls.push('listening') }

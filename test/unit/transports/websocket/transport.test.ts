@@ -13,6 +13,7 @@ import type { TransportEnd } from '../../../../src/transports/transport.js'
 import type { Supervision } from '../../../../src/transports/websocket/supervise.js'
 import { toOutgoing } from '../../../../src/core/outgoing.js'
 import type { Outgoing } from '../../../../src/core/outgoing.js'
+import { Wheel } from '../../../../src/core/wheel.js'
 import { WebSocketTransport } from '../../../../src/transports/websocket/transport.js'
 
 const KIB = 1024
@@ -62,6 +63,8 @@ interface Made {
 // To the transport it is a real socket; of a socket's own methods it has those of an emitter only.
 Object.setPrototypeOf(FakeStream.prototype, Object.create(Socket.prototype, Object.getOwnPropertyDescriptors(EventEmitter.prototype)))
 
+const rates = { messageRate: Infinity, byteRate: Infinity, pongRate: 100, payload: 1024 * KIB, policy: 'pause' } as const
+
 function make ({ extensions = '', marks = true, counts = true, plain = true } = {}): Made {
   const socket = new FakeSocket()
   const { stream } = socket
@@ -86,8 +89,8 @@ function make ({ extensions = '', marks = true, counts = true, plain = true } = 
       resume: () => {}
     }
   } as unknown as Supervision
-  const transport = new WebSocketTransport(socket as unknown as WebSocket, stream as unknown as Duplex, supervision, false, marks)
-  transport.start(supervision, { failed () {}, flushed () {}, dropped () {}, ignored () {}, ended: (end) => { ends.push(end) } })
+  const transport = new WebSocketTransport(socket as unknown as WebSocket, stream as unknown as Duplex, supervision, { defers: false, marks, answers: true, rates, wheel: new Wheel(50) })
+  transport.start(supervision, { failed () {}, flushed () {}, dropped () {}, ignored () {}, exceeded () {}, ended: (end) => { ends.push(end) } })
   return { transport, socket, stream, relayed, ends }
 }
 

@@ -1,0 +1,41 @@
+/**
+ * A token bucket: how much may come in a second, on the average, and how much at once.
+ * Invariant: over any time t no more than burst + rate * t fits.
+ * Time is given, monotonic in ms.
+ */
+export class Bucket {
+  /** Per ms. */
+  readonly #rate: number
+  readonly #burst: number
+  #tokens: number
+  #at: number
+
+  /**
+   * @param rate per second
+   * @param burst at once; at least 1
+   */
+  constructor (rate: number, burst: number, now: number) {
+    this.#rate = rate / 1000
+    this.#burst = Math.max(1, burst)
+    this.#tokens = this.#burst
+    this.#at = now
+  }
+
+  /** Takes so many, whether they fit or not, and says for how long nothing more fits, in ms; 0 if they did. */
+  take (count: number, now: number): number {
+    this.#fill(now)
+    this.#tokens -= count
+    return this.#tokens >= 0 ? 0 : -this.#tokens / this.#rate
+  }
+
+  /** How long until one fits, in ms; 0 if it does now. */
+  wait (now: number): number {
+    this.#fill(now)
+    return this.#tokens >= 1 ? 0 : (1 - this.#tokens) / this.#rate
+  }
+
+  #fill (now: number): void {
+    this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#at) * this.#rate)
+    this.#at = now
+  }
+}

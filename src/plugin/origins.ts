@@ -1,0 +1,45 @@
+/**
+ * Which pages may open a connection: the defence against cross-site WebSocket hijacking. A browser sends cookies with
+ * an upgrade from any page, but names the page's origin, too (RFC 6454), and lets no script change it.
+ */
+import type { FastifyRequest } from 'fastify'
+
+/**
+ * Who may: an origin (`https://app.example.com`, with the port if it is not the scheme's own), a RegExp, a list of these,
+ * or a function of the header and the request.
+ */
+export type Origins = string | RegExp | ReadonlyArray<string | RegExp> | OriginRule
+
+/** @param origin the header; undefined: there is none, so it is no page in a browser */
+export type OriginRule = (origin: string | undefined, request: FastifyRequest) => boolean | Promise<boolean>
+
+/** For error messages. */
+export const originsRule = 'must be false, an origin as browsers send it ("https://app.example.com", without a path), a RegExp, a list of these, or a function'
+
+/** A string that can never equal the header of a browser is a mistake. */
+function isOrigin (value: string): boolean {
+  if (value === 'null') return true
+  if (value.includes('*') || !URL.canParse(value)) return false
+  const { protocol, origin } = new URL(value)
+  if (protocol === 'http:' || protocol === 'https:') return origin === value
+  // Those of browser extensions and apps are none to the URL standard.
+  return /^[a-z][a-z0-9+.-]*:\/\/[^/?#@]*$/.test(value)
+}
+
+const isPattern = (value: unknown): boolean => value instanceof RegExp || (typeof value === 'string' && isOrigin(value))
+
+export function isOrigins (value: unknown): boolean {
+  if (value === false || typeof value === 'function') return true
+  return Array.isArray(value) ? value.length > 0 && value.every(isPattern) : isPattern(value)
+}
+
+/** null: all may. A list is no matter for those who send no header: they carry no one else's cookies. */
+export function readOrigins (origins: Origins | false | undefined): OriginRule | null {
+  if (origins === undefined || origins === false) return null
+  if (typeof origins === 'function') return origins
+  const patterns = (Array.isArray(origins) ? origins : [origins]) as ReadonlyArray<string | RegExp>
+  // `search`, for `test` of a global RegExp goes on where the last one ended.
+  const matches = (origin: string) => (pattern: string | RegExp): boolean =>
+    typeof pattern === 'string' ? pattern === origin : origin.search(pattern) !== -1
+  return (origin) => origin === undefined || patterns.some(matches(origin))
+}

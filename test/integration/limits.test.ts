@@ -1,0 +1,376 @@
+/**
+ * What peers may do: how many may come, how much they may send, how long they may stay.
+ */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import { test } from 'node:test'
+import type { TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import fastifyWebsocket from '@fastify/websocket'
+import WebSocket from 'ws'
+import { connect, ended, level, opened, start, until } from '../support/app.js'
+import { frame, opcode } from '../support/frames.js'
+import { dial } from '../support/raw-client.js'
+
+interface Refusal { status: number, retryAfter: string | undefined, body: string }
+
+/** Asks for an upgrade that is to be refused. */
+async function refused (t: TestContext, url: string, options: WebSocket.ClientOptions = {}): Promise<Refusal> {
+  const socket = new WebSocket(url, options)
+  t.after(() => { socket.on('error', () => {}); socket.terminate() })
+  const [, response] = await Promise.race([
+    once(socket, 'unexpected-response') as Promise<[unknown, IncomingMessage]>,
+    once(socket, 'open').then(() => { throw new Error('it was let in') })
+  ])
+  let body = ''
+  for await (const chunk of response.setEncoding('utf8')) body += chunk
+  return { status: response.statusCode!, retryAfter: response.headers['retry-after'], body }
+}
+
+const silent = (path = '/') => (app: any): void => { app.get(path, { websocket: true }, () => {}) }
+
+for (const [way, before] of [['alone', undefined], ['beside @fastify/websocket of the app\'s own', async (app: any) => { await app.register(fastifyWebsocket) }]] as const) {
+  test(`${way}: past limits.connections an upgrade gets a 503 that says when to come back, and a place that is left is given again`, async (t) => {
+    const { app, url, lines } = await start(t, { ...(before && { before }), options: { limits: { connections: 2 }, drain: { reconnect: 3000 } }, routes: silent() })
+    const first = await connect(t, url)
+    await connect(t, url)
+    for (let i = 0; i < 5; i++) {
+      const { status, retryAfter, body } = await refused(t, url)
+      assert.equal(status, 503)
+      assert.ok(Number(retryAfter) >= 1 && Number(retryAfter) <= 3, retryAfter)
+      assert.deepEqual(JSON.parse(body), { statusCode: 503, error: 'Service Unavailable', message: 'Too many connections' })
+    }
+    assert.equal(app.lifeline.stats().limited.connections, 5)
+    const over = ended(app)
+    first.close()
+    await over
+    await connect(t, url)
+    assert.equal((await refused(t, url)).status, 503)
+    assert.equal(lines.filter(({ level: at }) => at === level.error).length, 0)
+    assert.deepEqual(lines.filter(({ level: at }) => at === level.warn).map(({ msg, limit }) => [msg, limit]), [['lifeline: an upgrade was refused: limits.connections, 2, is reached', 'connections']])
+  })
+}
+
+test('many that come at once, with a slow hook behind ours, never get past limits.connections', async (t) => {
+  let inside = 0
+  let most = 0
+  const { app, url } = await start(t, {
+    options: { limits: { connections: 3 } },
+    routes: (app) => {
+      app.addHook('preValidation', async () => { await sleep(20) })
+      app.get('/', { websocket: true }, (socket) => {
+        most = Math.max(most, ++inside)
+        socket.on('close', () => { inside-- })
+      })
+    }
+  })
+  const outcomes = await Promise.all(Array.from({ length: 30 }, async () => {
+    const socket = new WebSocket(url)
+    socket.on('error', () => {})
+    const opens = await Promise.race([once(socket, 'open').then(() => true), once(socket, 'unexpected-response').then(() => false)])
+    t.after(() => { socket.terminate() })
+    return opens
+  }))
+  assert.equal(outcomes.filter(Boolean).length, 3)
+  assert.equal(most, 3)
+  assert.equal(app.lifeline.stats().limited.connections, 27)
+})
+
+test('an upgrade that fails later, or whose client leaves meanwhile, gives its place back', async (t) => {
+  const { app, url } = await start(t, {
+    options: { limits: { connections: 1, perAddress: 1 }, upgradeTimeout: 100 },
+    routes: (app) => {
+      app.get('/', { websocket: true }, () => {})
+      app.get('/refused', { websocket: true, preValidation: async (_request: unknown, reply: any) => reply.code(401).send() }, () => {})
+      app.get('/throws', { websocket: true, preValidation: async () => { throw new Error('no') } }, () => {})
+      app.get('/never', { websocket: true, preValidation: async () => await new Promise(() => {}) }, () => {})
+      app.get('/hijacked', {
+        websocket: true,
+        preValidation: async (request: any, reply: any) => {
+          reply.hijack()
+          request.raw.socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')
+        }
+      }, () => {})
+    }
+  })
+  for (const [path, status] of [['/refused', 401], ['/throws', 500], ['/never', 503], ['/nowhere', 404], ['/hijacked', 400]] as const) {
+    assert.equal((await refused(t, url + path)).status, status)
+    await until(`the place of ${path} is free`, async () => {
+      const socket = new WebSocket(url)
+      socket.on('error', () => {})
+      const opens = await Promise.race([once(socket, 'open').then(() => true), once(socket, 'unexpected-response').then(() => false)])
+      socket.terminate()
+      return opens
+    })
+    await until('nobody is left', () => app.lifeline.size === 0)
+  }
+  const gone = new WebSocket(`${url}/never`)
+  gone.on('error', () => {})
+  await new Promise((resolve) => { setImmediate(resolve) })
+  gone.terminate()
+  await until('its place is free', async () => await connect(t, url).then(() => true, () => false))
+})
+
+test('past limits.perAddress an upgrade gets a 429; behind a proxy the addresses are those of its clients', async (t) => {
+  const { app, url } = await start(t, { fastify: { trustProxy: true }, options: { limits: { perAddress: 2 } }, routes: silent() })
+  const from = (address: string): WebSocket.ClientOptions => ({ headers: { 'x-forwarded-for': address } })
+  const one = await connect(t, url, from('192.0.2.1'))
+  await connect(t, url, from('::ffff:192.0.2.1'))
+  const { status, retryAfter } = await refused(t, url, from('192.0.2.1'))
+  assert.equal(status, 429)
+  assert.ok(Number(retryAfter) >= 1)
+  await connect(t, url, from('192.0.2.2'))
+  await connect(t, url, from('2001:db8::1'))
+  await connect(t, url, from('2001:db8::2'))
+  assert.equal((await refused(t, url, from('2001:db8::3'))).status, 429)
+  await connect(t, url, from('2001:db8:0:1::3'))
+  const over = ended(app)
+  one.terminate()
+  await over
+  await connect(t, url, from('192.0.2.1'))
+  assert.equal(app.lifeline.stats().limited.perAddress, 2)
+})
+
+test('where all come through a proxy and trustProxy is not set, the log says so', async (t) => {
+  const { url, lines } = await start(t, { options: { limits: { perAddress: 1 } }, routes: silent() })
+  const options = { headers: { 'x-forwarded-for': '192.0.2.1' } }
+  await connect(t, url, options)
+  assert.equal((await refused(t, url, options)).status, 429)
+  assert.match(lines.find(({ level: at }) => at === level.warn)!.msg, /is reached for 127\.0\.0\.1\. It comes through a proxy: set trustProxy of Fastify, or all its clients count as one$/)
+})
+
+test('an injected connection has no address, and counts among all', async (t) => {
+  const { app } = await start(t, { options: { limits: { connections: 2, perAddress: 1 } }, routes: silent() })
+  const [one] = await Promise.all([app.injectWS('/'), app.injectWS('/')])
+  await assert.rejects(app.injectWS('/'), /503/)
+  const over = ended(app)
+  one.terminate()
+  await over
+  await app.injectWS('/')
+})
+
+test('a page of another origin gets a 403 before any handler runs; one line in the log, whatever it says', async (t) => {
+  const { app, url, lines, port } = await start(t, {
+    options: { origins: ['https://app.example', /^http:\/\/127\.0\.0\.1:\d+$/] },
+    routes: (app) => {
+      app.get('/', { websocket: true }, () => {})
+      app.get('/any', { websocket: true, config: { lifeline: { origins: false } } }, () => {})
+      app.get('/other', { websocket: true, config: { lifeline: { origins: 'https://other.example' } } }, () => {})
+      app.get('/http', async () => 'ok')
+    }
+  })
+  const evil = 'https://app.example.evil.test'
+  const { status, body } = await refused(t, url, { origin: evil })
+  assert.equal(status, 403)
+  assert.deepEqual(JSON.parse(body), { statusCode: 403, error: 'Forbidden', message: 'This origin may not open a WebSocket here' })
+  assert.equal((await refused(t, url, { origin: 'null' })).status, 403)
+  assert.equal((await refused(t, url, { origin: `https://${'x'.repeat(5000)}` })).status, 403)
+  assert.equal(app.lifeline.stats().opened, 0)
+  assert.equal(app.lifeline.stats().limited.origins, 3)
+  await connect(t, url, { origin: 'https://app.example' })
+  await connect(t, url, { origin: `http://127.0.0.1:${port}` })
+  await connect(t, url)
+  await connect(t, `${url}/any`, { origin: evil })
+  await connect(t, `${url}/other`, { origin: 'https://other.example' })
+  assert.equal((await refused(t, `${url}/other`, { origin: 'https://app.example' })).status, 403)
+  assert.equal(await (await fetch(`http://127.0.0.1:${port}/http`, { headers: { origin: evil } })).text(), 'ok')
+  assert.deepEqual(lines.filter(({ level: at }) => at >= level.warn).map(({ msg }) => msg), [`lifeline: an upgrade was refused: the origin "${evil}" is none of those in \`origins\``])
+})
+
+test('a function decides by the request, at once or later; what it throws refuses', async (t) => {
+  const { app, url } = await start(t, {
+    options: {
+      origins: (origin, request) => {
+        switch (request.url) {
+          case '/now': return origin === 'https://app.example'
+          case '/later': return sleep(5, origin === 'https://app.example')
+          case '/throws': throw new Error('no')
+          default: return Promise.reject(new Error('no'))
+        }
+      }
+    },
+    routes: (app) => { for (const path of ['/now', '/later', '/throws', '/rejects']) silent(path)(app) }
+  })
+  for (const path of ['/now', '/later']) {
+    await connect(t, url + path, { origin: 'https://app.example' })
+    assert.equal((await refused(t, url + path, { origin: 'https://other.example' })).status, 403)
+    assert.equal((await refused(t, url + path)).status, 403)
+  }
+  for (const path of ['/throws', '/rejects']) assert.equal((await refused(t, url + path, { origin: 'https://app.example' })).status, 500)
+  assert.equal(app.lifeline.stats().opened, 2)
+})
+
+const RATE = 50
+
+for (const reader of ['listener', 'loop'] as const) {
+  test(`past messageRate a peer is read no further until it fits: all comes, in order, for a ${reader}`, async (t) => {
+    const came: Array<{ data: string, at: number }> = []
+    const { app, url } = await start(t, {
+      options: { limits: { messageRate: RATE } },
+      routes: (app) => {
+        app.get('/', { websocket: true }, async (socket, request) => {
+          const take = (data: unknown): void => { came.push({ data: String(data), at: performance.now() }) }
+          if (reader === 'listener') socket.on('message', take)
+          else for await (const { data } of app.lifeline.of(request).messages()) take(data)
+        })
+      }
+    })
+    const client = await connect(t, url)
+    const begin = performance.now()
+    const sent = Array.from({ length: 3 * RATE }, (_, i) => String(i))
+    for (const data of sent) client.send(data)
+    await until('all have come', () => came.length === sent.length)
+    assert.deepEqual(came.map(({ data }) => data), sent)
+    for (const [index, { at }] of came.entries()) assert.ok(index + 1 <= RATE + RATE * (at - begin) / 1000 + 1, `the ${index + 1}th after ${at - begin} ms`)
+    assert.ok(app.lifeline.stats().limited.messageRate > 0)
+    assert.equal(client.readyState, WebSocket.OPEN)
+  })
+}
+
+test('with the policy close, the first message past the rate ends the connection with 1008, and no listener sees it or any other', async (t) => {
+  const came: string[] = []
+  const { app, url, errors } = await start(t, {
+    options: { limits: { messageRate: 10, policy: 'close' } },
+    routes: (app) => app.get('/', { websocket: true }, (socket) => { socket.on('message', (data) => { came.push(String(data)) }) })
+  })
+  const over = ended(app)
+  const client = await connect(t, url)
+  const told = once(client, 'close')
+  for (let i = 0; i < 1000; i++) client.send(String(i))
+  const { cause, code } = await over
+  const [codeTold, reason] = await told
+  assert.deepEqual([cause, code, codeTold, String(reason)], ['limit', 1008, 1008, 'past limits.messageRate'])
+  assert.deepEqual(came, Array.from({ length: 10 }, (_, i) => String(i)))
+  assert.equal(app.lifeline.stats().limited.messageRate, 1)
+  assert.deepEqual(errors(), [])
+})
+
+test('byteRate counts bytes, is a route\'s own, and one message of the largest size is none too many', async (t) => {
+  const { app, url } = await start(t, {
+    options: { limits: { payload: 10_000 } },
+    routes: (app) => {
+      app.get('/', { websocket: true, config: { lifeline: { limits: { byteRate: 100, policy: 'close' } } } }, (socket) => { socket.on('message', () => {}) })
+      app.get('/free', { websocket: true }, (socket, { fd }) => { socket.on('message', (data) => app.safePush(fd, data)) })
+    }
+  })
+  const over = ended(app)
+  const client = await connect(t, url)
+  client.send(Buffer.alloc(10_000))
+  client.send('one more byte is too much')
+  assert.equal((await over).cause, 'limit')
+  assert.equal(app.lifeline.stats().limited.byteRate, 1)
+  const free = await connect(t, `${url}/free`)
+  let echoed = 0
+  free.on('message', () => { echoed++ })
+  for (let i = 0; i < 10; i++) free.send(Buffer.alloc(10_000))
+  await until('all came back', () => echoed === 10)
+})
+
+test('the pings of a peer count as messages, the answers to ours do not', async (t) => {
+  const { app, url } = await start(t, {
+    options: { heartbeat: { interval: 100, timeout: 1000 }, limits: { messageRate: 0.1, policy: 'close' } },
+    routes: (app) => app.get('/', { websocket: true }, (socket) => { socket.on('message', () => {}) })
+  })
+  const client = await connect(t, url)
+  for (let i = 0; i < 5; i++) await once(client, 'ping')
+  assert.equal(client.readyState, WebSocket.OPEN)
+  const over = ended(app)
+  client.ping()
+  client.pong('nobody asked')
+  assert.equal((await over).cause, 'limit')
+})
+
+test('who says nothing within firstMessage is closed with 1008; a route may wait longer, and time while the app does not read is not counted', async (t) => {
+  const { app, url } = await start(t, {
+    options: { limits: { firstMessage: 200 } },
+    routes: (app) => {
+      app.get('/', { websocket: true }, (socket) => { socket.on('message', () => {}) })
+      app.get('/push-only', { websocket: true, config: { lifeline: { limits: { firstMessage: Infinity } } } }, () => {})
+      app.get('/paused', { websocket: true }, (socket) => {
+        socket.pause()
+        socket.on('message', () => {})
+        setTimeout(() => { socket.resume() }, 700)
+      })
+    }
+  })
+  const pushOnly = await connect(t, `${url}/push-only`)
+  const paused = await connect(t, `${url}/paused`)
+  paused.send('hello')
+  const spoke = await connect(t, url)
+  spoke.send('hello')
+  const over = ended(app)
+  const told = once(await connect(t, url), 'close')
+  const { cause, code } = await over
+  const [codeTold, reason] = await told
+  assert.deepEqual([cause, code, codeTold, String(reason)], ['limit', 1008, 1008, 'past limits.firstMessage'])
+  await sleep(800)
+  for (const client of [pushOnly, paused, spoke]) assert.equal(client.readyState, WebSocket.OPEN)
+  assert.equal(app.lifeline.stats().limited.firstMessage, 1)
+})
+
+test('a flood of pings gets as many pongs as pongRate allows, the last of them in any case, and ends nothing', async (t) => {
+  const { app, url } = await start(t, {
+    options: { heartbeat: false, limits: { pongRate: 20 } },
+    routes: (app) => app.get('/', { websocket: true }, (socket, { fd }) => { socket.on('message', (data) => app.safePush(fd, data)) })
+  })
+  const client = await dial(t, url)
+  const pings = Array.from({ length: 5000 }, (_, i) => frame(opcode.ping, Buffer.from(`ping ${i}`)))
+  client.socket.write(Buffer.concat([...pings, frame(opcode.text, Buffer.from('still there?'))]))
+  const of = (kind: string): string[] => client.received.filter((one) => one.kind === kind).map(({ data }) => data.toString())
+  await client.until(() => of('pong').includes('ping 4999'))
+  assert.deepEqual(of('pong').slice(0, 20), Array.from({ length: 20 }, (_, i) => `ping ${i}`))
+  assert.ok(of('pong').length < 100, `${of('pong').length} pongs`)
+  await client.until(() => of('binary').length > 0)
+  assert.ok(app.lifeline.stats().limited.pongRate >= 5000 - of('pong').length)
+  assert.equal(app.lifeline.size, 1)
+})
+
+test('connection.expire closes with 4401 when the time has come; a later time extends it', async (t) => {
+  const { app, url } = await start(t, { options: { heartbeat: { interval: 100, timeout: 1000 } }, routes: silent() })
+  const open = opened(app)
+  const client = await connect(t, url)
+  const connection = await open
+  connection.expire(Date.now() + 200)
+  connection.expire(new Date(Date.now() + 3_600_000))
+  await sleep(500)
+  assert.equal(connection.state, 'open')
+  const told = once(client, 'close')
+  const at = Date.now() + 300
+  connection.expire(at)
+  const info = await connection.closed
+  assert.deepEqual([info.cause, info.code], ['expired', 4401])
+  assert.ok(Date.now() >= at)
+  const [code, reason] = await told
+  assert.deepEqual([code, String(reason)], [4401, 'the authorization has expired'])
+  connection.expire(0)
+})
+
+test('connection.expire takes a time, and says so', async (t) => {
+  const { app, url } = await start(t, { routes: silent() })
+  const open = opened(app)
+  await connect(t, url)
+  const connection = await open
+  for (const wrong of [undefined, null, '2030-01-01', NaN, new Date('never'), {}]) {
+    assert.throws(() => { connection.expire(wrong as never) }, { code: 'FST_ERR_LIFELINE_ARGUMENT' })
+  }
+  connection.expire(Infinity)
+  assert.equal(connection.state, 'open')
+  connection.expire(-Infinity)
+  assert.equal((await connection.closed).cause, 'expired')
+})
+
+test('past maxAge connections are shed, each at another time, and told when to come back', async (t) => {
+  const MAX = 1000
+  const { closed, url } = await start(t, { options: { maxAge: MAX, heartbeat: { interval: 100, timeout: 1000 } }, routes: silent() })
+  const clients = await Promise.all(Array.from({ length: 40 }, () => connect(t, url)))
+  const told = await Promise.all(clients.map((client) => once(client, 'close')))
+  assert.deepEqual(new Set(told.map(([code]) => code)), new Set([1012]))
+  for (const [, reason] of told) assert.match(String(reason), /^retry: \d+$/)
+  assert.ok(new Set(told.map(([, reason]) => String(reason))).size > 30)
+  assert.deepEqual(new Set(closed.map(({ cause }) => cause)), new Set(['age']))
+  const ages = closed.map(({ openedAt, closedAt }) => closedAt - openedAt).toSorted((a, b) => a - b)
+  // A slot of the wheel may be gone already when a connection opens.
+  assert.ok(ages[0]! >= 0.8 * MAX - 50, `the first went after ${ages[0]} ms`)
+  assert.ok(ages.at(-1)! - ages[0]! >= 0.1 * MAX, `they went within ${ages.at(-1)! - ages[0]!} ms`)
+})
