@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -61,10 +61,10 @@ async function startDelay (t: TestContext, prefix: string[], upstream: number): 
 const listensOn = (prefix: string[], port: number) => async (): Promise<boolean> =>
   execFileSync(prefix[0]!, [...prefix.slice(1), 'ss', '-Hltn', `sport = :${port}`], { encoding: 'utf8' }) !== ''
 
-/** A disk for the log alone, of 256 KiB. */
+/** A disk for the log alone. */
 function smallDisk (t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'lifeline-disk-'))
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'lifeline', folder])
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'lifeline', folder])
   t.after(() => {
     spawnSync('umount', [folder])
     rmSync(folder, { recursive: true, force: true })
@@ -128,8 +128,8 @@ async function strike (t: TestContext, server: Remote, parties: Party[]): Promis
     const { name, fault, fleet, address } = party
     const ends = of(party)
     const { true: taken, false: refused } = pushed[address]!
-    assert.equal(refused, 0, `${fault.what}: ${refused} pushes were refused to connections in the registry`)
     if (fault.cause === null) {
+      assert.equal(refused, 0, `${fault.what}: pushes were refused`)
       assert.deepEqual(ends, [], `${fault.what}: live ones were lost`)
       await until(`${fault.what}: all has arrived`, async () => await receivedBy(fleet) === taken, 20_000).catch(async (error: Error) => {
         throw new Error(`${error.message}: ${await receivedBy(fleet)} of ${taken}`)
@@ -195,6 +195,7 @@ function serverTrials (t: TestContext, server: Remote, living: Party[], disk: st
       const { length } = await control.fleet.state()
       for (let i = length - 10; i < length; i++) await control.fleet.reset(i)
       await until('they are gone', async () => (await server.stats()).opened === before + 10 && await server.size() === living.length * CLIENTS)
+      assert.ok(await server.unlogged() > 10, 'the log could be written')
       closeSync(filler)
       rmSync(join(disk, 'filler'))
       return 'nobody ended; new ones came and went'
@@ -202,8 +203,11 @@ function serverTrials (t: TestContext, server: Remote, living: Party[], disk: st
     files: async () => {
       const soft = /Max open files\s+(\d+)/.exec(readFileSync(`/proc/${server.pid}/limits`, 'utf8'))![1]!
       const size = await server.size()
-      const room = 5
-      setFiles(`${server.sockets() + 25 + room}:`)
+      // The limit is one of numbers: so many below it are free.
+      const taken = new Set(readdirSync(`/proc/${server.pid}/fd`).map(Number))
+      let limit = 0
+      for (let room = 5; room > 0; limit++) if (!taken.has(limit)) room--
+      setFiles(`${limit}:`)
       const tried = await Promise.allSettled(Array.from({ length: 60 }, async () => { await control.fleet.connect(url, 'ws', 1) }))
       const refused = tried.filter(({ status }) => status === 'rejected').length
       assert.ok(refused > 0, 'none was refused')

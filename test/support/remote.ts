@@ -72,6 +72,8 @@ export interface Calls {
   traffic (every: number): void
   /** What `safePush` has said to that, by the address of the peer. */
   pushed (): Record<string, { true: number, false: number }>
+  /** Log lines that could not be written to `logFile`. */
+  unlogged (): number
   /** The wall clock is put ahead by so many ms; or back. */
   jump (ms: number): void
   pauseAll (): void

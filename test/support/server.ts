@@ -8,7 +8,7 @@ import type { FastifyInstance } from 'fastify'
 import type WebSocket from 'ws'
 import fastifyWebsocket from '@fastify/websocket'
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { openSync, readFileSync, writeSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import lifeline from '../../src/index.js'
@@ -18,9 +18,24 @@ import type { Calls, Closed, RemoteOptions } from './remote.js'
 const setup: RemoteOptions = JSON.parse(process.argv[2] ?? '{}')
 const { stream, lines } = keepLog()
 const read = (name: string): Buffer => readFileSync(new URL(name, import.meta.url))
+let unlogged = 0
+/** A destination that survives a full disk. (Pino's own emits an error then, and whoever does not listen for it is ended.) */
+function logTo (file: string): { write: (line: string) => void } {
+  const log = openSync(file, 'a')
+  return {
+    write (line) {
+      try {
+        writeSync(log, line)
+      } catch {
+        unlogged++
+      }
+    }
+  }
+}
+
 const app = Fastify({
   ...(setup.trustProxy === true && { trustProxy: true }),
-  logger: setup.logFile === undefined ? { level: setup.forgets === true ? 'silent' : 'debug', stream } : { level: 'debug', file: setup.logFile },
+  logger: { level: setup.forgets === true ? 'silent' : 'debug', stream: setup.logFile === undefined ? stream : logTo(setup.logFile) },
   ...(setup.tls === true && { https: { key: read('localhost.key.pem'), cert: read('localhost.cert.pem') } })
 }) as unknown as FastifyInstance
 const closed: Closed[] = []
@@ -155,6 +170,7 @@ const calls: { [K in keyof Calls]: (...args: Parameters<Calls[K]>) => ReturnType
     }, every)
   },
   pushed: () => pushed,
+  unlogged: () => unlogged,
   jump: (ms) => { Date.now = () => realNow() + ms },
   pauseAll: () => { for (const connection of app.lifeline) connection.pauseReading() },
   stall: (ms) => {
