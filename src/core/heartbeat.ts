@@ -16,7 +16,7 @@ export interface Peer {
   advance (): number
   /** Bytes that wait here, or were written and are not known to have arrived. */
   backlog (): number
-  /** The most of them, in bytes, that the peer has to take in before it can answer anything. */
+  /** Those of them that the peer has to take in before it can answer anything. */
   span (): number
   /** Whether bytes wait here. */
   waiting (): boolean

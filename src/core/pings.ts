@@ -38,15 +38,13 @@ export class Pings {
   /** Whether no more may be opened until one is answered. */
   get full (): boolean { return this.#open.length >= OPEN_MAX }
 
-  /** The longest stretch of what was written, up to now, that is not confirmed and has no ping in it; in bytes. */
-  stretch (written: number): number {
-    let longest = 0
-    let from = this.confirmed
-    for (const ping of this.#open) {
-      longest = Math.max(longest, ping.written - from)
-      from = ping.written
-    }
-    return Math.max(longest, written - from)
+  /**
+   * What the peer has to take in before it comes to a ping that it can answer, in bytes. What follows the first open one
+   * does not count: it grows with all that is pushed to a dead peer.
+   * @param written up to now
+   */
+  ahead (written: number): number {
+    return (this.#open[0]?.written ?? written) - this.confirmed
   }
 
   /** Opens a ping and gives its payload. */

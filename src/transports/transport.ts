@@ -64,7 +64,7 @@ export interface Transport {
   advance (): number
   /** Bytes that wait, or are not known to have arrived. */
   backlog (): number
-  /** The most of them, in bytes, that the peer has to take in before it can answer anything. */
+  /** Those of them that the peer has to take in before it can answer anything. */
   span (): number
   /** Sends a message; true if nothing of it waits here. Only while `open`. */
   send (message: Outgoing): boolean

@@ -89,9 +89,10 @@ async function setUp (t: TestContext, logFile: string): Promise<{ server: Remote
     const group = network.groups[name]
     const fleet = fleets[index]!
     const { proxy = null, port = server.port } = proxies[name] ?? {}
-    await fleet.connect(`ws://${group.host}:${port}/echo`, 'ws', CLIENTS)
+    const fault: ClientFault = clientFaults[name]
+    await fleet.connect(`ws://${group.host}:${port}/${fault.patient === true ? 'patient' : 'echo'}`, 'ws', CLIENTS)
     // What comes through the relay comes from the server's own machine.
-    return { name, fault: clientFaults[name], group, fleet, proxy, address: name === 'delay' ? '127.0.0.1' : group.client }
+    return { name, fault, group, fleet, proxy, address: name === 'delay' ? '127.0.0.1' : group.client }
   }))
   return { server, parties }
 }

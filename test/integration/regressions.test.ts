@@ -237,3 +237,18 @@ test('a frame of more than 2^53 bytes is past the limit', async (t) => {
   socket.write(Buffer.from([0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]))
   assert.deepEqual([(await end).cause, (await end).code], ['limit', 1009])
 })
+
+test('a peer that takes all that is pushed to it and answers no ping is found, however much that is', async (t) => {
+  const { app, url } = await start(t, { options: { heartbeat: { interval: 300, timeout: 300 }, backpressure: { stallTimeout: 600 } }, routes: silent })
+  const end = ended(app)
+  const client = await connect(t, url, { autoPong: false })
+  let bytes = 0
+  client.on('message', (data: Buffer) => { bytes += data.length })
+  const [connection] = app.lifeline
+  const flood = setInterval(() => { for (let i = 0; i < 10; i++) connection!.push(Buffer.alloc(60_000)) }, 5)
+  t.after(() => { clearInterval(flood) })
+  const late = setTimeout(() => { connection!.close(4000, 'nobody found it') }, 20_000)
+  t.after(() => { clearTimeout(late) })
+  assert.equal((await end).cause, 'heartbeat')
+  assert.ok(bytes > 10_000_000, `only ${bytes} bytes were taken`)
+})

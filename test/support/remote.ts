@@ -133,10 +133,11 @@ async function settled (): Promise<void> {
   else await once(quiet, 'quiet')
 }
 
-export async function launch (t: TestContext, path: string, setup: object, prefix: string[] = []): Promise<Launched> {
+/** @param given arguments of the script's own; else it gets the setup, as JSON */
+export async function launch (t: Pick<TestContext, 'after'>, path: string, setup: object, prefix: string[] = [], given: string[] = [JSON.stringify(setup)]): Promise<Launched> {
   starting++
   const [program, ...args] = [...prefix, process.execPath]
-  const child = fork(path, [JSON.stringify(setup)], {
+  const child = fork(path, given, {
     execPath: program!,
     execArgv: [...args, '--expose-gc', '--import', 'tsx'],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -157,7 +158,8 @@ export async function launch (t: TestContext, path: string, setup: object, prefi
   ]).finally(settled)
   let last = 0
   const waiting = new Map<number, { resolve: (value: unknown) => void, reject: (error: Error) => void }>()
-  child.on('message', ({ id, value, error }: { id: number, value?: unknown, error?: string }) => {
+  child.on('message', ({ id, value, error }: { id?: number, value?: unknown, error?: string }) => {
+    if (id === undefined) return
     const call = waiting.get(id)
     waiting.delete(id)
     if (error === undefined) call?.resolve(value)

@@ -1,10 +1,10 @@
 /**
  * The process behind remote.ts. Routes:
- * /echo pushes back what it gets; /silent attaches no reader; /loop reads with for-await and takes
+ * /echo pushes back what it gets, and /patient with a heartbeat.timeout of 10 s; /silent attaches no reader; /loop reads with for-await and takes
  * ?ms= per message; /hook?do=… is refused, or not decided, by a hook.
  */
 import Fastify from 'fastify'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type WebSocket from 'ws'
 import fastifyWebsocket from '@fastify/websocket'
 import { randomBytes } from 'node:crypto'
@@ -64,12 +64,14 @@ if (setup.bare === true) {
 }
 
 const bare = setup.bare === true
-app.get('/echo', { websocket: true }, (socket, request) => {
+const echo = (socket: WebSocket, request: FastifyRequest): void => {
   socket.on('message', (data: Buffer, binary: boolean) => {
     if (bare) socket.send(data, { binary })
     else app.safePush(request.fd, data, { binary })
   })
-})
+}
+app.get('/echo', { websocket: true }, echo)
+app.get('/patient', { websocket: true, config: { lifeline: { heartbeat: { timeout: 10_000 } } } }, echo)
 const sockets = new Map<number, WebSocket>()
 app.get('/silent', { websocket: true }, (socket, { fd }) => {
   if (setup.forgets !== true) sockets.set(fd, socket)

@@ -125,7 +125,7 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
 
   backlog (): number { return this.#writer.queuedBytes + this.#given - this.#pings.confirmed }
 
-  span (): number { return this.#pings.stretch(this.#given) }
+  span (): number { return this.#pings.ahead(this.#given) }
 
   send (message: Outgoing): boolean {
     return this.#writer.send(message)

@@ -23,6 +23,8 @@ export interface ClientFault {
   readonly cause: Cause | null
   /** Within the heartbeat's bound, or as soon as the next thing passes. */
   readonly found?: 'at once' | 'by the heartbeat'
+  /** With `timeout: 10_000`: on a bad line TCP itself may be silent for seconds. */
+  readonly patient?: true
   /** Through what the clients come. */
   readonly through?: 'nginx' | 'haproxy' | 'delay'
   readonly inject: (site: Site) => unknown
@@ -45,7 +47,7 @@ export const clientFaults = {
   reject: { what: 'a firewall rejects with TCP resets', cause: 'reset', found: 'at once', inject: ({ group }) => { group.reject() } },
   cut: { what: 'the cable is pulled', cause: 'heartbeat', found: 'by the heartbeat', inject: ({ group }) => { group.plug(false) } },
   flap: { what: 'the cable is pulled for 1 s', cause: null, inject: ({ group }) => { group.plug(false); setTimeout(() => { group.plug(true) }, 1000) } },
-  lose: { what: '10 % of all packets are lost', cause: null, inject: ({ group }) => { group.lose(10) } },
+  lose: { what: '10 % of all packets are lost (with `timeout: 10_000`)', cause: null, patient: true, inject: ({ group }) => { group.lose(10) } },
   slow: { what: 'the line is throttled to 256 kbit/s', cause: null, inject: ({ group }) => { group.slow('down', 256, 64 * 1024) } },
   delay: { what: 'the way takes 300 ms in each direction', cause: null, through: 'delay', inject: () => {} },
   nginxReload: { what: 'nginx is reloaded, worker_shutdown_timeout 1s', cause: 'reset', through: 'nginx', inject: ({ proxy }) => { proxy!.reload() } },

@@ -94,7 +94,7 @@ test('a peer that has to take in much before it can answer gets stallTimeout for
   const { clock, heartbeat } = world(t)
   const peer = new Fake(clock)
   peer.alive = false
-  peer.longest = 4 * 128 * 1024
+  peer.ahead = 4 * 128 * 1024
   peer.unconfirmed = 200_000
   heartbeat.watch(peer, CADENCE)
   clock.pass(40_000)

@@ -22,7 +22,7 @@ export class Fake implements Peer {
   protected = false
   peeking = false
   buffered = false
-  longest = 0
+  ahead = 0
   lostAt: number | null = null
   stalledAt: number | null = null
   readonly askedAt: number[] = []
@@ -35,7 +35,7 @@ export class Fake implements Peer {
   phase (): Fake['now'] { return this.now === 'paused' && this.peeking ? 'reading' : this.now }
   peek (on: boolean): boolean { this.peeking = on; return true }
   advance (): number { return this.room }
-  span (): number { return this.longest }
+  span (): number { return this.ahead }
   waiting (): boolean { return this.buffered }
   lost (): void { this.lostAt = this.clock.ms }
   stalled (): void { this.stalledAt = this.clock.ms }

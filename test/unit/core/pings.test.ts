@@ -63,13 +63,18 @@ test('it is full with 40 pings open, fewer than make a ws client end itself, unt
   assert.deepEqual([pings.full, pings.waiting], [false, 30])
 })
 
-test('the longest stretch without a ping is found at the beginning, between, and at the end', () => {
+test('ahead of the first open ping is what was written before it; without one, all that is not confirmed', () => {
   const pings = new Pings()
-  assert.equal(pings.stretch(0), 0)
-  const [first] = [100, 150, 400].map((written) => pings.open(0, written))
-  assert.deepEqual([pings.stretch(400), pings.stretch(900)], [250, 500])
+  assert.equal(pings.ahead(0), 0)
+  assert.equal(pings.ahead(70), 70)
+  const [first, second, third] = [100, 150, 400].map((written) => pings.open(0, written))
+  assert.deepEqual([pings.ahead(400), pings.ahead(1_000_000)], [100, 100])
   pings.answer(first!, 1)
-  assert.deepEqual([pings.confirmed, pings.stretch(400)], [100, 250])
+  assert.deepEqual([pings.confirmed, pings.ahead(900)], [100, 50])
+  pings.answer(second!, 2)
+  assert.equal(pings.ahead(900), 250)
+  pings.answer(third!, 3)
+  assert.equal(pings.ahead(900), 500)
 })
 
 test('callers share the ping that is open, and get its round trip', async () => {
