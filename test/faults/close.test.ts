@@ -12,7 +12,7 @@ import { startFleet } from './support/fleet.js'
 import { needs } from '../support/needs.js'
 import { createNetwork } from './support/network.js'
 
-test('fastify.close() tells the live 1012, waits for no one longer than it may, and the process ends by itself', async (t) => {
+test('fastify.close() tells the live 1012, waits for no one longer than it may, and the process ends by itself (field 10)', async (t) => {
   if (!needs(t, 'namespaces')) return
   const drain = { timeout: 2000 }
   const closeTimeout = 1000

@@ -68,14 +68,14 @@ async function halfOpen (t: TestContext, away: ((server: Remote) => Promise<numb
 
 const reasonOf = ({ cause, code }: CloseInfo): object => ({ cause, code })
 
-test('500 half-open peers are found within the bound, and none of 500 live ones is lost', async (t) => {
+test('500 half-open peers are found within the bound, and none of 500 live ones is lost (field 3)', async (t) => {
   if (!needs(t, 'namespaces')) return
   await halfOpen(t, null)
 })
 
 // Both spend most of their time away: side by side.
 describe('the same, counted from the end of the stall', { concurrency: true }, () => {
-  test('while the loop of the server is blocked for 10 s', async (t) => {
+  test('while the loop of the server is blocked for 10 s (field 5)', async (t) => {
     if (!needs(t, 'namespaces')) return
     await halfOpen(t, async (server) => {
       await server.stall(10_000)

@@ -48,7 +48,7 @@ const each = (what: string, run: (t: TestContext, start: typeof startNginx) => P
 }
 
 describe('behind a proxy with an idle timeout of 3 s', { concurrency: true }, () => {
-  each('an idle connection lives on, with a heartbeat of 1 s', async (t, start) => {
+  each('an idle connection lives on, with a heartbeat of 1 s (field 16)', async (t, start) => {
     const server = await startRemote(t, { lifeline: { heartbeat: { interval: 1000, timeout: 1000 } } })
     const fleet = await startFleet(t)
     const port = await inFront(t, start, server.port)
@@ -60,7 +60,7 @@ describe('behind a proxy with an idle timeout of 3 s', { concurrency: true }, ()
     assert.equal(await fleet.echo(10), 10)
   })
 
-  each('with an interval that is too long, one warning says after which time connections are cut', async (t, start) => {
+  each('with an interval that is too long, one warning says after which time connections are cut (field 16)', async (t, start) => {
     const server = await startRemote(t, { lifeline: { heartbeat: { interval: 10_000, timeout: 1000 } } })
     const fleet = await startFleet(t)
     const port = await inFront(t, start, server.port)

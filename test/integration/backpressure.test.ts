@@ -44,7 +44,7 @@ const count = (client: WebSocket): { messages: number, bytes: number } => {
 }
 
 for (const [extension, options] of [['bare', {}], ['compressed', { websocket: { options: { perMessageDeflate: { threshold: 0 } } } }]] as const) {
-  test(`drop: a slow reader takes up to the limit; when it reads on, all that was taken comes, and the stream goes on (${extension})`, async (t) => {
+  test(`drop: a slow reader takes up to the limit; when it reads on, all that was taken comes, and the stream goes on (${extension}) (field 6)`, async (t) => {
     const { app, url, closed } = await start(t, { options: { backpressure: { limit }, ...quick, ...options }, routes })
     const told: string[] = []
     const drops: Drop[] = []

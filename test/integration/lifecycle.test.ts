@@ -12,7 +12,7 @@ import { connect, ended, level, opened, start, until } from '../support/app.js'
 
 const silent = (app: FastifyInstance): unknown => app.get('/', { websocket: true }, () => {})
 
-test('10,000 connections opened and closed: no fd twice, each larger than the last', { timeout: 120_000 }, async (t) => {
+test('10,000 connections opened and closed: no fd twice, each larger than the last (field 2)', { timeout: 120_000 }, async (t) => {
   const { app, url } = await start(t, { fastify: { logger: false }, routes: silent })
   const fds: number[] = []
   app.lifeline.on('open', ({ fd }) => { fds.push(fd) })
@@ -32,7 +32,7 @@ test('10,000 connections opened and closed: no fd twice, each larger than the la
   await until('the heartbeat has stopped', () => !app.lifeline.heartbeat.running)
 })
 
-test('exists is false, and safePush too, in the turn in which the end is heard of', async (t) => {
+test('exists is false, and safePush too, in the turn in which the end is heard of (field 1)', async (t) => {
   const heard: unknown[] = []
   const { app, url, closed } = await start(t, {
     routes: (app) => app.get('/', { websocket: true }, (socket, request) => {
@@ -236,7 +236,7 @@ test('fastify.close() waits for what is buffered, and it all arrives', async (t)
   await closing
 })
 
-test('drain.window spreads the closing', async (t) => {
+test('drain.window spreads the closing (field 11)', async (t) => {
   const { app, url, closed } = await start(t, { options: { drain: { window: 500, timeout: 1_000 } }, routes: silent })
   await Promise.all(Array.from({ length: 10 }, () => connect(t, url)))
   await app.close()

@@ -150,7 +150,7 @@ test('an injected connection has no address, and counts among all', async (t) =>
   await app.injectWS('/')
 })
 
-test('a page of another origin gets a 403 before any handler runs; one line in the log, whatever it says', async (t) => {
+test('a page of another origin gets a 403 before any handler runs; one line in the log, whatever it says (field 22)', async (t) => {
   const { app, url, lines, port } = await start(t, {
     options: { origins: ['https://app.example', /^http:\/\/127\.0\.0\.1:\d+$/] },
     routes: (app) => {
@@ -204,7 +204,7 @@ test('a function decides by the request, at once or later; what it throws refuse
 const RATE = 50
 
 for (const reader of ['listener', 'loop'] as const) {
-  test(`past messageRate a peer is read no further until it fits: all comes, in order, for a ${reader}`, async (t) => {
+  test(`past messageRate a peer is read no further until it fits: all comes, in order, for a ${reader} (field 22)`, async (t) => {
     const came: Array<{ data: string, at: number }> = []
     const { app, url } = await start(t, {
       options: { limits: { messageRate: RATE } },
@@ -360,7 +360,7 @@ test('connection.expire takes a time, and says so', async (t) => {
   assert.equal((await connection.closed).cause, 'expired')
 })
 
-test('past maxAge connections are shed, each at another time, and told when to come back', async (t) => {
+test('past maxAge connections are shed, each at another time, and told when to come back (field 24)', async (t) => {
   const MAX = 1000
   const { closed, url } = await start(t, { options: { maxAge: MAX, heartbeat: { interval: 100, timeout: 1000 } }, routes: silent() })
   const clients = await Promise.all(Array.from({ length: 40 }, () => connect(t, url)))

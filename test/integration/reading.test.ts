@@ -42,7 +42,7 @@ const readers: Record<string, Reader> = {
 }
 
 for (const [name, read] of Object.entries(readers)) {
-  test(`50 messages in the packet of the upgrade reach a handler that awaits 500 ms before ${name}, in order`, async (t) => {
+  test(`50 messages in the packet of the upgrade reach a handler that awaits 500 ms before ${name}, in order (field 9)`, async (t) => {
     const got: string[] = []
     const { app, port } = await start(t, {
       routes: (app) => app.get('/', { websocket: true }, async (socket, request) => {

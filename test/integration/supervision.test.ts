@@ -52,7 +52,7 @@ const failing: Record<string, Live> = {
 }
 
 for (const [name, live] of Object.entries(failing)) {
-  test(`${name}: 1011, one error line, one error event, and nobody else is touched`, async (t) => {
+  test(`${name}: 1011, one error line, one error event, and nobody else is touched (field 8)`, async (t) => {
     const events: unknown[] = []
     const { app, url, errors, closed } = await start(t, {
       routes: (app) => {
@@ -84,7 +84,7 @@ for (const [name, live] of Object.entries(failing)) {
 
 for (const [name, listener] of [['throws', boom], ['rejects', rejects]] as const) {
   for (const [kind, read] of [['with a message reader', true], ['without one', false]] as const) {
-    test(`a close listener that ${name}, on a handler ${kind}: one error line and one error event; no other listener misses the event, and nobody else is touched`, async (t) => {
+    test(`a close listener that ${name}, on a handler ${kind}: one error line and one error event; no other listener misses the event, and nobody else is touched (field 8)`, async (t) => {
       const told: string[] = []
       const { app, url, errors, closed } = await start(t, {
         routes: (app) => {

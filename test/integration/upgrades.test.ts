@@ -49,7 +49,7 @@ const cases = {
 } as const
 
 for (const [name, [path, answer]] of Object.entries(cases)) {
-  test(`${name}: a thousand refused upgrades leave no socket, and close() settles`, async (t) => {
+  test(`${name}: a thousand refused upgrades leave no socket, and close() settles (field 7)`, async (t) => {
     // An answer that passes no hook counts as whole when it has not grown for closeTimeout.
     const remote = await startRemote(t, { lifeline: { upgradeTimeout: 200, closeTimeout: 500 } })
     const before = remote.sockets()

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { causes, errors } from '../../src/index.js'
 import { defaults } from '../../src/plugin/options.js'
+import { clientFaults, serverFaults } from '../faults/support/faults.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const read = (file: string): string => readFileSync(join(root, file), 'utf8')
@@ -90,6 +91,20 @@ test('what the package imports it also declares', () => {
       assert.ok(known, `${file} imports ${name}`)
     }
   }
+})
+
+test('docs/reliability.md has a row for every fault of the laboratory', () => {
+  const documented = rows('docs/reliability.md').filter((cells) => cells.length === 5).map(([what]) => what).slice(2)
+  assert.deepEqual(documented, [...Object.values(clientFaults).map(({ what }) => what), ...Object.values(serverFaults)])
+})
+
+test('every number of docs/reliability.md is carried by a test', () => {
+  const numbers = rows('docs/reliability.md').filter((cells) => cells.length === 3).map(([number]) => Number(number)).filter((number) => !Number.isNaN(number))
+  assert.deepEqual(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 16, 19, 22, 23, 24])
+  const titles = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.test.ts'))
+    .flatMap((file) => [...read(join('test', file)).matchAll(/\(field ([\d, ]+)\)['`]/g)].flatMap(([, list]) => list!.split(', ').map(Number)))
+  for (const number of numbers) assert.ok(titles.includes(number), `no test carries "field ${number}"`)
 })
 
 test('the figures in README, in bench/RESULTS.md and in the picture are those that were measured', async () => {

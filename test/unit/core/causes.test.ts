@@ -50,7 +50,7 @@ test('lone surrogates do no harm', () => {
   }))
 })
 
-test('every cause has a code that may be sent, or none, and says what it means and what to do', () => {
+test('every cause has a code that may be sent, or none, and says what it means and what to do (field 15)', () => {
   for (const [cause, { code, meaning, client }] of Object.entries(causes)) {
     assert.ok(code === null || isSendable(code), cause)
     assert.ok(meaning.length > 0 && client.length > 0, cause)

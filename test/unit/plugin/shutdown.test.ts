@@ -133,7 +133,7 @@ test('a second run joins the first', (t) => {
   assert.equal(shutdown.run(), shutdown.run())
 })
 
-test('each client is told another time to come back, all of them within `reconnect`', (t) => {
+test('each client is told another time to come back, all of them within `reconnect` (field 11)', (t) => {
   const { life } = world(t)
   const lives = Array.from({ length: 100 }, () => life({}))
   run(lives, { ...options, reconnect: 5000 })
