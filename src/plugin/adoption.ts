@@ -65,8 +65,10 @@ export function adopt (adoption: Adoption, socket: WebSocket, raw: IncomingMessa
   const stream: Duplex = adopted?.socket ?? raw.socket
   const { request, reply } = (raw as Raw)[kFastify] ?? {}
   delete (raw as Raw)[kFastify]
-  if (!(socket instanceof supervision.WebSocket)) {
+  const ours: boolean = socket instanceof supervision.WebSocket
+  if (!ours) {
     adopted?.leave?.()
+    if (adoption.answers) socket.on('ping', answerPing)
     return
   }
   const settings = adoption.routes.settingsOf(request)
@@ -104,6 +106,11 @@ export function forgetRequest ({ onError }: Supervision, socket: WebSocket): voi
   const theirs = socket.listeners('error').at(-1) as () => void
   socket.removeListener('error', theirs)
   socket.on('error', onError)
+}
+
+/** ws does not answer on this server, for we do; not for a socket that is none of ours, though. */
+function answerPing (this: WebSocket, data: Buffer): void {
+  if (this.readyState === this.OPEN) this.pong(data)
 }
 
 /** The counterpart of the `assignSocket` of @fastify/websocket. Whoever listens for the end of the response shall hear of it, though. */

@@ -13,6 +13,7 @@ import type { Connection } from '../api/connection.js'
 import { kConnection, Lifeline } from '../api/lifeline.js'
 import { FST_ERR_LIFELINE_ALREADY_REGISTERED } from '../core/errors.js'
 import { Budget } from '../core/backpressure.js'
+import { closeCode } from '../core/causes.js'
 import { Groups } from '../core/groups.js'
 import { Heartbeat } from '../core/heartbeat.js'
 import type { Cadence } from '../core/heartbeat.js'
@@ -100,7 +101,13 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
 
   const drain = async (): Promise<void> => {
     upgrades.close()
-    if (!foreign) fastify.websocketServer.close()
+    if (!foreign) {
+      fastify.websocketServer.close()
+      // Made from a class that the app has put in the place of ours: no connections, and closed all the same.
+      for (const socket of fastify.websocketServer.clients ?? []) {
+        if (!(socket instanceof supervision.WebSocket)) (socket as WebSocket).close(closeCode.serviceRestart)
+      }
+    }
     await within(shutdown.run(), fastify.initialConfig.pluginTimeout)
   }
   const before = upgradeServer.listeners('upgrade')

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -61,9 +61,15 @@ async function startDelay (t: TestContext, prefix: string[], upstream: number): 
 const listensOn = (prefix: string[], port: number) => async (): Promise<boolean> =>
   execFileSync(prefix[0]!, [...prefix.slice(1), 'ss', '-Hltn', `sport = :${port}`], { encoding: 'utf8' }) !== ''
 
-/** A disk for the log alone. */
+/** A disk for the log alone. One that a killed run left behind goes with the next. */
 function smallDisk (t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'lifeline-disk-'))
+  for (const name of readdirSync(tmpdir())) {
+    const pid = /^lifeline-disk-(\d+)-/.exec(name)?.[1]
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue
+    spawnSync('umount', [join(tmpdir(), name)])
+    rmSync(join(tmpdir(), name), { recursive: true, force: true })
+  }
+  const folder = mkdtempSync(join(tmpdir(), `lifeline-disk-${process.pid}-`))
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'lifeline', folder])
   t.after(() => {
     spawnSync('umount', [folder])
@@ -72,7 +78,7 @@ function smallDisk (t: TestContext): string {
   return folder
 }
 
-async function setUp (t: TestContext, logFile: string): Promise<{ server: Remote, parties: Party[] }> {
+async function setUp (t: TestContext, logFile: string): Promise<{ server: Remote, prefix: string[], parties: Party[] }> {
   const network: Network<ClientFaultName> = createNetwork(t, ...names)
   const server = await startRemote(t, { prefix: network.server, host: '0.0.0.0', trustProxy: true, logFile, lifeline: { heartbeat: HEARTBEAT, closeTimeout: 1000 } })
   const proxy = (start: typeof startNginx, port: number): Promise<Proxy> =>
@@ -94,7 +100,7 @@ async function setUp (t: TestContext, logFile: string): Promise<{ server: Remote
     // What comes through the relay comes from the server's own machine.
     return { name, fault, group, fleet, proxy, address: name === 'delay' ? '127.0.0.1' : group.client }
   }))
-  return { server, parties }
+  return { server, prefix: network.server, parties }
 }
 
 const milliseconds = (times: number[]): string => {
@@ -167,7 +173,7 @@ function count<T extends string> (values: T[]): Partial<Record<T, number>> {
 }
 
 /** What is done to the server while its living clients go on. */
-function serverTrials (t: TestContext, server: Remote, living: Party[], disk: string): Record<ServerFaultName, () => Promise<string>> {
+function serverTrials (t: TestContext, server: Remote, prefix: string[], living: Party[], disk: string): Record<ServerFaultName, () => Promise<string>> {
   const control = living.find(({ name }) => name === 'control')!
   const url = `ws://${control.group.host}:${server.port}/echo`
   const setFiles = (limit: string): void => { execFileSync('prlimit', ['--pid', String(server.pid), `--nofile=${limit}`]) }
@@ -227,6 +233,14 @@ function serverTrials (t: TestContext, server: Remote, living: Party[], disk: st
       assert.deepEqual(new Set(codes.filter((code) => code !== 1006)), new Set([1012]))
       assert.equal(await server.exited, 0)
       return `\`shutdown\`: all were told 1012 with a time to come back, within ${Math.round(took)} ms`
+    },
+    kill: async () => {
+      const other = await startRemote(t, { prefix, host: '0.0.0.0' })
+      const { length } = await control.fleet.state()
+      await control.fleet.connect(`ws://${control.group.host}:${other.port}/echo`, 'ws', CLIENTS)
+      other.process.kill('SIGKILL')
+      await until('all have noticed', async () => (await control.fleet.state()).slice(length).every(({ code }) => code === 1006))
+      return 'its kernel ends all: every client sees 1006, and reconnects'
     }
   }
 }
@@ -234,13 +248,14 @@ function serverTrials (t: TestContext, server: Remote, living: Party[], disk: st
 test('the laboratory (field 1, 3, 5, 16)', { timeout: 240_000 }, async (t) => {
   if (!needs(t, 'namespaces', 'tc', 'nginx', 'haproxy')) return
   const disk = smallDisk(t)
-  const { server, parties } = await setUp(t, join(disk, 'log'))
+  const { server, prefix, parties } = await setUp(t, join(disk, 'log'))
   const rows = await strike(t, server, parties)
   const living = parties.filter(({ fault }) => (fault.cause as Cause | null) === null)
-  for (const [name, trial] of Object.entries(serverTrials(t, server, living, disk)) as Array<[ServerFaultName, () => Promise<string>]>) {
-    const ended = name === 'close' ? null : (await server.closed()).length
-    const pushedBefore = name === 'close' ? null : await server.pushed()
-    if (name !== 'close') await server.traffic(EVERY)
+  for (const [name, trial] of Object.entries(serverTrials(t, server, prefix, living, disk)) as Array<[ServerFaultName, () => Promise<string>]>) {
+    const goesOn = name !== 'close' && name !== 'kill'
+    const ended = goesOn ? (await server.closed()).length : null
+    const pushedBefore = goesOn ? await server.pushed() : null
+    if (goesOn) await server.traffic(EVERY)
     const saw = await trial()
     if (ended !== null) {
       await sleep(HEARTBEAT.interval + HEARTBEAT.timeout)
@@ -254,7 +269,13 @@ test('the laboratory (field 1, 3, 5, 16)', { timeout: 240_000 }, async (t) => {
         assert.ok(taken > pushedBefore![address]!.true)
       }
     }
-    rows.push({ what: serverFaults[name], connections: living.length * CLIENTS, server: saw, app: name === 'close' ? '`exists` and `safePush` false, one `close` event each, no error' : '`safePush` true', lost: 'nothing' })
+    rows.push({
+      what: serverFaults[name],
+      connections: name === 'kill' ? CLIENTS : living.length * CLIENTS,
+      server: saw,
+      app: goesOn ? '`safePush` true' : name === 'close' ? '`exists` and `safePush` false, one `close` event each, no error' : 'nothing: it is gone',
+      lost: name === 'kill' ? 'what waited in the process' : 'nothing'
+    })
   }
   for (const { what, server: saw, lost } of rows) t.diagnostic(`${what}: ${saw}; lost: ${lost}`)
   if (process.env.WRITE_RELIABILITY === 'true') write(rows)

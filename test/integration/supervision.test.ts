@@ -278,3 +278,15 @@ test('a WebSocket of a class that is none of ours is left alone, and its failing
   assert.deepEqual(errors().map(({ err }) => err?.message), ['boom'])
   assert.equal(app.lifeline.size, 0)
 })
+
+test('a WebSocket of a class that is none of ours still answers pings, and is closed with the app', async (t) => {
+  const { app, url } = await start(t, { routes: (app) => app.get('/', { websocket: true }, () => {}) })
+  app.websocketServer.options.WebSocket = WebSocket as never
+  const client = await connect(t, url)
+  const pong = once(client, 'pong')
+  client.ping('there?')
+  assert.equal(String((await pong)[0]), 'there?')
+  const told = once(client, 'close')
+  await app.close()
+  assert.equal((await told)[0], 1012)
+})

@@ -90,6 +90,7 @@ app.get('/busy', { websocket: true }, async (socket, request) => {
   const connection = app.lifeline.of(request)
   await Promise.all([connection.join('all'), connection.join(`one:${connection.fd}`)])
   Object.assign(connection.data, { name: 'busy' })
+  connection.expire(Date.now() + 3_600_000)
   connection.signal.addEventListener('abort', () => {})
   connection.attached.addEventListener('abort', () => {})
   connection.closed.then(() => {}, () => {})

@@ -8,7 +8,7 @@ import { describe, expect, test } from 'tstyche'
 import type WebSocket from 'ws'
 import lifeline, { Connection, Lifeline, causes, errors, fastifyLifeline } from '../../src/index.js'
 import type {
-  Cause, CloseInfo, ConnectionData, ConnectionInfo, ConnectionWritableOptions, Drop, HeartbeatOptions, HeartbeatStatus, LifelineEvents, LifelineOptions, LifelineRouteOptions, Message, PushOptions, PushResult, Stats
+  Cause, CloseInfo, ConnectionData, ConnectionInfo, ConnectionWritableOptions, Drop, HeartbeatOptions, HeartbeatStatus, LifelineEvents, LifelineOptions, LifelineRouteOptions, Limited, Message, OriginRule, Origins, PushOptions, PushResult, Stats
 } from '../../src/index.js'
 
 declare module '../../src/index.js' {
@@ -238,6 +238,35 @@ describe('values', () => {
     expect(errors).type.toHaveProperty('FST_ERR_LIFELINE_OPTION')
     expect(errors).type.toHaveProperty('FST_ERR_LIFELINE_ALREADY_REGISTERED')
     expect(new errors.FST_ERR_LIFELINE_NO_CONNECTION().code).type.toBeAssignableTo<string>()
+  })
+})
+
+describe('limits', () => {
+  test('options', () => {
+    expect<LifelineOptions>().type.toBeAssignableFrom({
+      limits: { payload: 1, connections: 1, perAddress: Infinity, messageRate: 0.5, byteRate: 1, policy: 'close', firstMessage: 1, pongRate: 1 },
+      maxAge: 1,
+      drain: { reconnect: 0 }
+    } as const)
+    expect<LifelineOptions['origins']>().type.toBe<Origins | false | undefined>()
+    expect<LifelineOptions>().type.toBeAssignableFrom({ origins: 'https://app.example' })
+    expect<LifelineOptions>().type.toBeAssignableFrom({ origins: ['https://app.example', /x/] })
+    expect<LifelineOptions>().type.toBeAssignableFrom({ origins: async (origin: string | undefined) => origin !== undefined })
+    expect<LifelineOptions>().type.not.toBeAssignableFrom({ origins: true })
+    expect<LifelineOptions>().type.not.toBeAssignableFrom({ limits: { policy: 'drop' } })
+    expect<OriginRule>().type.toBeCallableWith('https://app.example', request)
+  })
+
+  test('of a route', () => {
+    expect<LifelineRouteOptions>().type.toBeAssignableFrom({ origins: false, maxAge: 1, limits: { firstMessage: 1 } } as const)
+    expect<LifelineRouteOptions>().type.not.toBeAssignableFrom({ limits: { payload: 1 } })
+  })
+
+  test('members', () => {
+    expect(connection.expire).type.toBeCallableWith(new Date())
+    expect(connection.expire).type.toBeCallableWith(Date.now())
+    expect(connection.expire).type.not.toBeCallableWith('tomorrow')
+    expect(fastify.lifeline.stats().limited).type.toBe<Record<Limited, number>>()
   })
 })
 

@@ -64,7 +64,8 @@ export const serverFaults = {
   clock: 'the server\'s wall clock jumps 1 h ahead, and back',
   disk: 'the disk of the log is full',
   files: 'the server has no file descriptor left (EMFILE)',
-  close: 'fastify.close()'
+  close: 'fastify.close()',
+  kill: 'the server process is killed (SIGKILL)'
 } as const
 
 export type ServerFaultName = keyof typeof serverFaults

@@ -238,3 +238,23 @@ test('injectWS makes a request without a socket, on a stream that counts no byte
   client.terminate()
   assert.deepEqual(seen, [undefined, undefined, undefined])
 })
+
+// plugin.ts switches it off on the server's options, for we answer pings.
+test('ws reads options.autoPong at each upgrade, and without it answers no ping', async (t) => {
+  const begun = await begin(t, bare, { routes: (app) => app.get('/', { websocket: true }, (socket) => { socket.on('ping', () => { socket.send('a ping came') }) }) })
+  const client = new WebSocket(begun.url)
+  await once(client, 'open')
+  const pongs: string[] = []
+  client.on('pong', (data) => { pongs.push(String(data)) })
+  client.ping('first')
+  await once(client, 'message')
+  Object.assign(begun.app.websocketServer.options, { autoPong: false })
+  const other = new WebSocket(begun.url)
+  await once(other, 'open')
+  other.on('pong', (data) => { pongs.push(String(data)) })
+  other.ping('second')
+  await once(other, 'message')
+  assert.deepEqual(pongs, ['first'])
+  client.terminate()
+  other.terminate()
+})
