@@ -93,7 +93,8 @@ app.get('/live', { websocket: true }, async (socket, request) => {
   const take = async (data: string): Promise<void> => {
     switch (data.slice(0, 5)) {
       case 'throw': throw new Error('asked for')
-      case 'reply': await sleep(pick(500)); push(connection); break
+      // Given up when the client leaves: or a flood of these would keep the handler for minutes after it.
+      case 'reply': await sleep(pick(500), undefined, { signal: connection.signal }); push(connection); break
       case 'close': connection.close(4000, 'asked for'); break
       case 'ping!': await connection.ping()
     }
