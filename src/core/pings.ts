@@ -18,8 +18,10 @@ const OPEN_MAX = 40
 interface OpenPing {
   readonly number: number
   readonly sentAt: number
-  /** What had been written to the transport when the ping was, in bytes. */
+  /** What had been written to the transport when the ping was handed over, in bytes. */
   readonly written: number
+  /** That, and what was to be written before the ping: it may have had to be compressed first. */
+  readonly given: number
 }
 
 export class Pings {
@@ -41,16 +43,16 @@ export class Pings {
   /**
    * What the peer has to take in before it comes to a ping that it can answer, in bytes. What follows the first open one
    * does not count: it grows with all that is pushed to a dead peer.
-   * @param written up to now
+   * @param given up to now
    */
-  ahead (written: number): number {
-    return (this.#open[0]?.written ?? written) - this.confirmed
+  ahead (given: number): number {
+    return (this.#open[0]?.given ?? given) - this.confirmed
   }
 
   /** Opens a ping and gives its payload. */
-  open (now: number, written: number): Buffer {
+  open (now: number, written: number, given = written): Buffer {
     const number = this.#number = (this.#number + 1) >>> 0
-    this.#open.push({ number, sentAt: now, written })
+    this.#open.push({ number, sentAt: now, written, given })
     const payload = Buffer.allocUnsafe(8)
     payload.writeUInt32BE(nonce, 0)
     payload.writeUInt32BE(number, 4)

@@ -134,7 +134,7 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
   beat (): void {
     if (!this.open || this.#pings.full) return
     this.#sinceMark = 0
-    this.#writer.ping(this.#pings.open(performance.now(), this.#written))
+    this.#writer.ping(this.#pings.open(performance.now(), this.#written, this.#given))
   }
 
   ping (): Promise<number> {

@@ -27,3 +27,9 @@ test('who was not idle, or not even for a second, does not count', () => {
   assert.equal(note(cuts, Array(50).fill(NaN)).includes(true), false)
   assert.equal(note(cuts, Array(50).fill(999)).includes(true), false)
 })
+
+test('what a busy machine hears late is no other time', () => {
+  const cuts = new Cuts()
+  const times = Array.from({ length: 40 }, (_, i) => 3000 + (i < 20 ? 0 : 12 * (i - 20)))
+  assert.deepEqual(note(cuts, times).flatMap((told, i) => told ? [i] : []), [9])
+})

@@ -119,3 +119,11 @@ test('when the transport ends, who waits gets Infinity, and no pong counts any m
   assert.equal(await asked, Infinity)
   assert.equal(pings.answer(mine, 1), false)
 })
+
+test('a ping that waits for what has to be compressed first is behind it, and what it confirms is what was written for certain', () => {
+  const pings = new Pings()
+  const payload = pings.open(0, 100, 240_100)
+  assert.equal(pings.ahead(240_100), 240_100)
+  pings.answer(payload, 1)
+  assert.equal(pings.confirmed, 100)
+})
