@@ -118,7 +118,7 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
   get unconfirmed (): { count: number, bytes: number } { return this.#receipts?.unconfirmed ?? { count: 0, bytes: 0 } }
 
   /** Whether anything is to be waited for before it is closed: what was not sent, and what somebody wants to know to have arrived. */
-  get outstanding (): boolean { return this.bufferedBytes > 0 || this.#receipts?.outstanding === true }
+  get outstanding (): boolean { return this.bufferedBytes > 0 || (this.transport.remote && this.#receipts?.outstanding === true) }
 
   /** Asks for a receipt of all that was sent. */
   askReceipt (): void {
