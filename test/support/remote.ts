@@ -8,7 +8,7 @@ import { EventEmitter, once } from 'node:events'
 import { readdirSync, readlinkSync } from 'node:fs'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import type { CloseInfo, LifelineOptions, PushResult, Stats } from '../../src/index.js'
+import type { CloseInfo, LifelineOptions, Outcome, PushResult, Stats } from '../../src/index.js'
 import type { LogLine } from './app.js'
 
 export interface RemoteOptions {
@@ -49,6 +49,10 @@ export interface Census {
 export interface Calls {
   exists (fd: number): boolean
   safePush (fd: number, data: unknown): boolean
+  /** Delivers `count` messages of `bytes` bytes, all at once: what became of each. */
+  deliver (fd: number, count: number, bytes: number, timeout?: number): Outcome[]
+  /** How many delivers were answered with `delivered` so far. */
+  delivered (): number
   list (): Array<{ fd: number, state: string, roundTrip: number, bufferedBytes: number }>
   closed (): Closed[]
   stats (): Stats

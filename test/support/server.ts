@@ -121,6 +121,12 @@ const realNow = Date.now
 const calls: { [K in keyof Calls]: (...args: Parameters<Calls[K]>) => ReturnType<Calls[K]> | Promise<ReturnType<Calls[K]>> } = {
   exists: (fd) => app.exists(fd),
   safePush: (fd, data) => app.safePush(fd, data),
+  deliver: async (fd, count, bytes, timeout) => {
+    const data = randomBytes(bytes)
+    const deliveries = Array.from({ length: count }, () => app.lifeline.deliver(fd, data, timeout === undefined ? {} : { timeout }))
+    return (await Promise.all(deliveries)).map(({ outcome }) => outcome)
+  },
+  delivered: () => app.lifeline.stats().deliveries.delivered,
   list: () => app.lifeline.list(),
   closed: () => closed,
   stats: () => app.lifeline.stats(),

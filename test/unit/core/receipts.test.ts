@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { stat } from 'node:fs'
 import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { Outbox } from '../../../src/core/outbox.js'
 import { Receipts } from '../../../src/core/receipts.js'
 
@@ -64,4 +66,24 @@ test('messages whose senders are told themselves take room, and are not listed',
   assert.deepEqual(outbox.list().map(({ data, binary, seq }) => [data, binary, seq]), [['a', false, 1], ['', true, 3]])
   outbox.confirm(2)
   assert.deepEqual([outbox.count, outbox.bytes, outbox.fits(100), outbox.roomy], [1, 0, true, true])
+})
+
+test('an unconfirmed message takes at most 64 bytes above its payload, and none once it is confirmed', () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const memory = (): number => {
+    for (let i = 0; i < 3; i++) collect()
+    const { heapUsed, external } = process.memoryUsage()
+    return heapUsed + external
+  }
+  // Just past a power of two, where the ring has most room to spare.
+  const [outboxes, messages] = [50, 4_100]
+  const before = memory()
+  const list = Array.from({ length: outboxes }, () => new Outbox({ limit: Infinity, messages }))
+  for (const outbox of list) for (let i = 0; i < messages; i++) outbox.add('the same for all', false, 16, Date.now())
+  const each = (memory() - before) / (outboxes * messages)
+  assert.ok(each <= 64, `${each} bytes`)
+  for (const outbox of list) outbox.confirm(outbox.last)
+  const left = (memory() - before) / (outboxes * messages)
+  assert.ok(left <= 4, `${left} bytes are left`)
 })
