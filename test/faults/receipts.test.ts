@@ -33,13 +33,13 @@ async function startClient (t: TestContext, app: FastifyInstance, url: string, n
   const { NODE_V8_COVERAGE, NODE_OPTIONS, ...env } = process.env
   const child = spawn(process.execPath, ['--input-type=module', '--eval', CLIENT, `${url}/?name=${name}`], { cwd: root, env, stdio: ['ignore', 'pipe', 'inherit'] })
   t.after(async () => {
-    if (child.signalCode !== null) return
+    if (child.exitCode !== null || child.signalCode !== null) return
     child.kill('SIGKILL')
     await once(child, 'exit')
   })
   const received: number[] = []
   createInterface(child.stdout!).on('line', (line) => { received.push(Number(line)) })
-  await until('it has connected', () => Array.from(app.lifeline).some(({ data }) => (data as { name: number }).name === name))
+  await until('it has connected', () => Array.from(app.lifeline).some(({ data }) => (data as { name: number }).name === name), 30_000)
   const connection = Array.from(app.lifeline).find(({ data }) => (data as { name: number }).name === name)!
   return { child, connection, over: connection.closed, received }
 }
@@ -53,7 +53,7 @@ const numbers = ({ undelivered }: CloseInfo): number[] => undelivered.map(({ dat
 const range = (from: number, to: number): number[] => Array.from({ length: Math.max(0, to - from + 1) }, (_, i) => from + i)
 
 describe('receipts', { concurrency: true }, () => {
-  describe('a hundred clients that are frozen', () => {
+  describe('a hundred clients that are frozen', { concurrency: 2 }, () => {
     const [WAVES, WAVE] = [5, 20]
     for (const wave of range(1, WAVES)) {
       test(`wave ${wave} of ${WAVES}`, { skip: process.platform !== 'linux' && process.env.CI !== 'true' && 'this machine has no /proc' }, async (t) => {
