@@ -86,8 +86,7 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
     const waiting = transport.bufferedBytes
     // While no more than `low` waits any message is taken: who awaits `drained` does not do so in vain.
     if (waiting > low && waiting + message.size > limit) return this.#refuse(message)
-    if (this.#receipts?.fits(message.size) === false) return this.#refuse(message)
-    this.#receipts?.add(message, answered)
+    if (this.#receipts !== null && !this.#receipts.take(message, answered)) return this.#refuse(message)
     if (transport.send(message)) return 'sent'
     this.#host.budget.update(this)
     return this.#shed ? 'full' : 'buffered'

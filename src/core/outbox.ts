@@ -3,6 +3,7 @@
  * Invariant: their numbers follow each other without a gap, and no more bytes or messages are held than allowed
  * (a message that is larger by itself is taken when nothing else is there). Payloads are referred to, not copied.
  */
+import type { Outgoing } from './outgoing.js'
 import type { Payload } from './payload.js'
 
 /** How much may be unconfirmed. */
@@ -23,9 +24,11 @@ export interface Undelivered {
   readonly pushedAt: number
 }
 
-const FIRST = 16
+/** After so many messages it is time to ask for a receipt, or after a quarter of what may be unconfirmed: a ping costs as much as dozens of messages. */
+const ASK_AFTER = 500
 
-const NONE = new Float64Array(0)
+/** What the list holds of a message: its payload, its size, and when it was pushed. Three small values cost half of what an object does. */
+const SLOTS = 3
 
 export class Outbox {
   count = 0
@@ -34,20 +37,15 @@ export class Outbox {
   last = 0
 
   readonly #limits: OutboxLimits
-  // A ring: three numbers a message cost less than an object does.
-  #payloads: Array<Payload | null> = []
-  #sizes = NONE
-  #times = NONE
+  #list: Array<Payload | number | null> = []
+  /** Where the oldest is in the list. */
   #first = 0
-  /** What was added since a receipt was last asked for. */
-  #news = { bytes: 0, messages: 0 }
+  /** What had been added when a receipt was last asked for. */
+  #asked = 0
+  #newBytes = 0
 
   constructor (limits: OutboxLimits) {
     this.#limits = limits
-  }
-
-  fits (size: number): boolean {
-    return this.count === 0 || (this.count < this.#limits.messages && this.bytes + size <= this.#limits.limit)
   }
 
   /** Whether at least half of it is free. */
@@ -55,73 +53,63 @@ export class Outbox {
     return this.bytes <= this.#limits.limit / 2 && this.count <= this.#limits.messages / 2
   }
 
-  /**
-   * Takes the next message.
-   * @param payload null if nobody will ask for it
-   * @param size in bytes
-   * @param now wall clock, in ms
-   * @returns whether it is time to ask for a receipt: a quarter has come since the last time
-   */
-  add (payload: Payload | null, binary: boolean, size: number, now: number): boolean {
-    if (this.count === this.#sizes.length) this.#grow()
-    const at = (this.#first + this.count) & (this.#sizes.length - 1)
-    this.#payloads[at] = payload
+  /** Takes the next message, if it fits. @param answered whether its sender is told what becomes of it: then nobody will ask for the payload */
+  take (message: Outgoing, answered: boolean): boolean {
+    const { size } = message
+    const { limit, messages } = this.#limits
+    if (this.count > 0 && (this.count >= messages || this.bytes + size > limit)) return false
     // The sign says that it is binary, and 1 more lets zero have one.
-    this.#sizes[at] = binary ? -size - 1 : size + 1
-    this.#times[at] = now
+    this.#list.push(answered ? null : message.payload, message.binary ? -size - 1 : size + 1, message.at)
     this.count++
     this.last++
     this.bytes += size
-    const news = this.#news
-    news.bytes += size
-    news.messages++
-    if (news.bytes < this.#limits.limit / 4 && news.messages < this.#limits.messages / 4) return false
-    news.bytes = news.messages = 0
+    this.#newBytes += size
+    return true
+  }
+
+  /** Whether it is time to ask for a receipt; said once. */
+  get due (): boolean {
+    const news = this.last - this.#asked
+    const { limit, messages } = this.#limits
+    if (news < ASK_AFTER && news < messages / 4 && this.#newBytes < limit / 4) return false
+    this.#asked = this.last
+    this.#newBytes = 0
     return true
   }
 
   /** The peer has all messages up to this one. */
   confirm (seq: number): void {
-    const mask = this.#sizes.length - 1
-    for (let before = this.count - (this.last - seq); before > 0; before--) {
-      this.#payloads[this.#first] = null
-      this.bytes -= Math.abs(this.#sizes[this.#first]!) - 1
-      this.#first = (this.#first + 1) & mask
-      this.count--
+    let before = this.count - (this.last - seq)
+    if (before <= 0) return
+    if (before >= this.count) {
+      this.count = this.bytes = this.#first = 0
+      this.#list = []
+      return
     }
-    if (this.count === 0 && this.#sizes.length > FIRST) this.#release()
+    this.count -= before
+    for (; before > 0; before--) {
+      this.#list[this.#first] = null
+      this.bytes -= Math.abs(this.#list[this.#first + 1] as number) - 1
+      this.#first += SLOTS
+    }
+    if (this.#first < this.#list.length / 2) return
+    this.#list = this.#list.slice(this.#first)
+    this.#first = 0
   }
 
-  /** What is not confirmed, oldest first, but for what nobody asks for. */
-  list (): Undelivered[] {
+  /**
+   * What is not confirmed, oldest first, but for what nobody asks for.
+   * @param now by the clock of `Outgoing.at`
+   * @param wall the same moment by the wall clock, in ms
+   */
+  list (now: number, wall: number): Undelivered[] {
     const list: Undelivered[] = []
-    for (let i = 0; i < this.count; i++) {
-      const at = (this.#first + i) & (this.#sizes.length - 1)
-      const data = this.#payloads[at] ?? null
-      if (data !== null) list.push({ data, binary: this.#sizes[at]! < 0, seq: this.last - this.count + 1 + i, pushedAt: this.#times[at]! })
+    let seq = this.last - this.count
+    for (let at = this.#first; at < this.#list.length; at += SLOTS) {
+      const [data, size, pushedAt] = this.#list.slice(at, at + SLOTS) as [Payload | null, number, number]
+      seq++
+      if (data !== null) list.push({ data, binary: size < 0, seq, pushedAt: Math.round(wall - (now - pushedAt)) })
     }
     return list
-  }
-
-  #grow (): void {
-    const { length } = this.#sizes
-    const payloads = this.#payloads
-    const order = (i: number): number => (this.#first + i) & (length - 1)
-    const sizes = new Float64Array(length === 0 ? FIRST : 2 * length)
-    const times = new Float64Array(sizes.length)
-    this.#payloads = Array.from({ length: sizes.length }, (_, i) => i < length ? payloads[order(i)]! : null)
-    for (let i = 0; i < length; i++) {
-      sizes[i] = this.#sizes[order(i)]!
-      times[i] = this.#times[order(i)]!
-    }
-    this.#sizes = sizes
-    this.#times = times
-    this.#first = 0
-  }
-
-  #release (): void {
-    this.#payloads = []
-    this.#sizes = this.#times = NONE
-    this.#first = 0
   }
 }

@@ -15,12 +15,19 @@ export class Outgoing {
   readonly shared: boolean
   /** As WebSocket frames; null until one was needed. */
   frames: Buffer | readonly Buffer[] | null = null
+  #at = -1
 
   constructor (payload: Payload, binary: boolean, shared: boolean) {
     this.payload = payload
     this.binary = binary
     this.size = typeof payload === 'string' ? Buffer.byteLength(payload) : payload.length
     this.shared = shared
+  }
+
+  /** When it was first asked for this: by the clock of `performance.now`, in whole ms. Read once, however many get the message. */
+  get at (): number {
+    if (this.#at === -1) this.#at = Math.round(performance.now())
+    return this.#at
   }
 }
 

@@ -87,13 +87,13 @@ export class Receipts {
   /** Whether no more than half of what may be unconfirmed is. */
   get roomy (): boolean { return this.#outbox === null || this.#outbox.roomy }
 
-  fits (size: number): boolean {
-    return this.#outbox === null || this.#outbox.fits(size)
-  }
-
-  /** The next message is about to be given to the wire. @param answered whether its fate is told to somebody who waits for it */
-  add ({ payload, binary, size }: Outgoing, answered: boolean): void {
-    if (this.#outbox?.add(answered ? null : payload, binary, size, Date.now()) === true) this.#wire.want(this.#outbox.last)
+  /** The next message is about to be given to the wire; false if too much is unconfirmed. @param answered whether its sender waits to know what becomes of it */
+  take (message: Outgoing, answered: boolean): boolean {
+    const outbox = this.#outbox
+    if (outbox === null) return true
+    if (!outbox.take(message, answered)) return false
+    if (outbox.due) this.#wire.want(outbox.last)
+    return true
   }
 
   /** Asks for a receipt of all that was sent. */
@@ -145,7 +145,7 @@ export class Receipts {
   end (): Undelivered[] {
     this.#over = true
     for (const waiting of this.#waiting) waiting.settle(this.#lost(waiting.seq))
-    return this.#outbox?.list() ?? []
+    return this.#outbox?.list(performance.now(), Date.now()) ?? []
   }
 
   #lost (seq: number): Delivery {

@@ -4,6 +4,9 @@ import { test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { Outbox } from '../../../src/core/outbox.js'
+import type { OutboxLimits } from '../../../src/core/outbox.js'
+import { toOutgoing } from '../../../src/core/outgoing.js'
+import type { Outgoing } from '../../../src/core/outgoing.js'
 import { Receipts } from '../../../src/core/receipts.js'
 
 const wire = { accepted: 1, handed: 1, want () {} }
@@ -37,35 +40,52 @@ test('no timer, no listener is left behind by those who were answered', async ()
   controller.abort()
 })
 
+const message = (text: string, binary = false): Outgoing => toOutgoing(binary ? Buffer.from(text) : text, undefined, false)
+
 test('the outbox keeps order, bytes and times over thousands of messages, and forgets what is confirmed', () => {
   const outbox = new Outbox({ limit: 1_000_000, messages: 5000 })
+  const texts: Array<{ text: string, at: number }> = []
   let confirmed = 0
   for (let seq = 1; seq <= 20_000; seq++) {
-    outbox.add(`message ${seq}`, seq % 2 === 0, 20, seq)
-    // In waves: it grows, wraps around, and empties.
+    const next = message(`message ${seq}`, seq % 2 === 0)
+    texts.push({ text: `message ${seq}`, at: next.at })
+    assert.equal(outbox.take(next, false), true)
+    // In waves: it grows, is shortened, and empties.
     const upTo = seq % 3000 === 0 ? seq : seq % 700 === 0 ? seq - 300 : confirmed
     outbox.confirm(upTo)
     confirmed = Math.max(confirmed, upTo)
     assert.equal(outbox.count, seq - confirmed)
-    assert.equal(outbox.bytes, 20 * (seq - confirmed))
     if (seq % 500 !== 0) continue
-    assert.deepEqual(outbox.list(), Array.from({ length: seq - confirmed }, (_, i) => {
+    const left = texts.slice(confirmed)
+    assert.equal(outbox.bytes, left.reduce((sum, { text }) => sum + text.length, 0))
+    assert.deepEqual(outbox.list(0, 0), left.map(({ text, at }, i) => {
       const which = confirmed + 1 + i
-      return { data: `message ${which}`, binary: which % 2 === 0, seq: which, pushedAt: which }
+      return { data: which % 2 === 0 ? Buffer.from(text) : text, binary: which % 2 === 0, seq: which, pushedAt: at }
     }))
   }
 })
 
 test('messages whose senders are told themselves take room, and are not listed', () => {
   const outbox = new Outbox({ limit: 100, messages: 3 })
-  outbox.add('a', false, 1, 0)
-  outbox.add(null, false, 99, 0)
-  assert.deepEqual([outbox.fits(0), outbox.fits(1), outbox.roomy], [true, false, false])
-  outbox.add('', true, 0, 0)
-  assert.equal(outbox.fits(0), false)
-  assert.deepEqual(outbox.list().map(({ data, binary, seq }) => [data, binary, seq]), [['a', false, 1], ['', true, 3]])
+  assert.equal(outbox.take(message('a'), false), true)
+  assert.equal(outbox.take(message('x'.repeat(100)), true), false)
+  assert.equal(outbox.take(message('x'.repeat(99)), true), true)
+  assert.deepEqual([outbox.take(message('b'), false), outbox.roomy], [false, false])
+  assert.equal(outbox.take(message('', true), false), true)
+  assert.equal(outbox.take(message(''), false), false)
+  assert.deepEqual(outbox.list(0, 0).map(({ data, binary, seq }) => [String(data), binary, seq]), [['a', false, 1], ['', true, 3]])
   outbox.confirm(2)
-  assert.deepEqual([outbox.count, outbox.bytes, outbox.fits(100), outbox.roomy], [1, 0, true, true])
+  assert.deepEqual([outbox.count, outbox.bytes, outbox.roomy], [1, 0, true])
+})
+
+test('a receipt is due after a quarter of the bytes or of the messages, or after 500, once each time', () => {
+  const dues = (limits: OutboxLimits, size: number, count: number): number[] => {
+    const outbox = new Outbox(limits)
+    return Array.from({ length: count }, (_, i) => i + 1).filter(() => outbox.take(message('x'.repeat(size)), false) && outbox.due)
+  }
+  assert.deepEqual(dues({ limit: 1000, messages: 100 }, 100, 10), [3, 6, 9])
+  assert.deepEqual(dues({ limit: 1000, messages: 8 }, 1, 8), [2, 4, 6, 8])
+  assert.deepEqual(dues({ limit: 1_000_000, messages: 10_000 }, 1, 1100), [500, 1000])
 })
 
 test('an unconfirmed message takes at most 64 bytes above its payload, and none once it is confirmed', () => {
@@ -76,11 +96,11 @@ test('an unconfirmed message takes at most 64 bytes above its payload, and none 
     const { heapUsed, external } = process.memoryUsage()
     return heapUsed + external
   }
-  // Just past a power of two, where the ring has most room to spare.
   const [outboxes, messages] = [50, 4_100]
+  const one = message('the same for all')
   const before = memory()
   const list = Array.from({ length: outboxes }, () => new Outbox({ limit: Infinity, messages }))
-  for (const outbox of list) for (let i = 0; i < messages; i++) outbox.add('the same for all', false, 16, Date.now())
+  for (const outbox of list) for (let i = 0; i < messages; i++) outbox.take(one, false)
   const each = (memory() - before) / (outboxes * messages)
   assert.ok(each <= 64, `${each} bytes`)
   for (const outbox of list) outbox.confirm(outbox.last)
