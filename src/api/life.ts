@@ -36,6 +36,8 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
   readonly #pulse: Pulse
   #id: string | undefined
   #expiry: Expiry | null = null
+  /** null without receipts. */
+  readonly #outbox: Outbox | null
   /** null while nobody asks what has arrived. */
   #receipts: Receipts | null
   #cause: Cause | null = null
@@ -50,7 +52,8 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
     this.#subject = subject
     this.about = about
     this.transport = transport
-    this.#receipts = about.receipts === null ? null : new Receipts(transport, new Outbox(about.receipts))
+    this.#outbox = about.receipts === null ? null : new Outbox(transport, about.receipts)
+    this.#receipts = this.#outbox === null ? null : new Receipts(transport, this.#outbox)
     this.#pulse = host.heartbeat.watch(this, about.cadence)
     host.registry.add(about.fd, subject)
   }
@@ -86,7 +89,7 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
     const waiting = transport.bufferedBytes
     // While no more than `low` waits any message is taken: who awaits `drained` does not do so in vain.
     if (waiting > low && waiting + message.size > limit) return this.#refuse(message)
-    if (this.#receipts !== null && !this.#receipts.take(message, answered)) return this.#refuse(message)
+    if (this.#outbox !== null && !this.#outbox.take(message, answered)) return this.#refuse(message)
     if (transport.send(message)) return 'sent'
     this.#host.budget.update(this)
     return this.#shed ? 'full' : 'buffered'

@@ -3,6 +3,7 @@
  * Invariant: their numbers follow each other without a gap, and no more bytes or messages are held than allowed
  * (a message that is larger by itself is taken when nothing else is there). Payloads are referred to, not copied.
  */
+import { Kept } from './outgoing.js'
 import type { Outgoing } from './outgoing.js'
 import type { Payload } from './payload.js'
 
@@ -24,11 +25,14 @@ export interface Undelivered {
   readonly pushedAt: number
 }
 
-/** After so many messages it is time to ask for a receipt, or after a quarter of what may be unconfirmed: a ping costs as much as dozens of messages. */
-const ASK_AFTER = 500
+/** Whoever can bring receipts. */
+export interface Asks {
+  /** A receipt is wanted for all messages up to this one. */
+  want (seq: number): void
+}
 
-/** What the list holds of a message: its payload, its size, and when it was pushed. Three small values cost half of what an object does. */
-const SLOTS = 3
+/** After so many messages a receipt is asked for, or after a quarter of what may be unconfirmed: a ping costs as much as dozens of messages. */
+const ASK_AFTER = 500
 
 export class Outbox {
   count = 0
@@ -36,15 +40,17 @@ export class Outbox {
   /** The number of the newest message. */
   last = 0
 
+  readonly #wire: Asks
   readonly #limits: OutboxLimits
-  #list: Array<Payload | number | null> = []
+  #list: Array<Kept | null> = []
   /** Where the oldest is in the list. */
   #first = 0
-  /** What had been added when a receipt was last asked for. */
-  #asked = 0
+  /** What came since a receipt was last asked for. */
+  #newMessages = 0
   #newBytes = 0
 
-  constructor (limits: OutboxLimits) {
+  constructor (wire: Asks, limits: OutboxLimits) {
+    this.#wire = wire
     this.#limits = limits
   }
 
@@ -53,62 +59,61 @@ export class Outbox {
     return this.bytes <= this.#limits.limit / 2 && this.count <= this.#limits.messages / 2
   }
 
-  /** Takes the next message, if it fits. @param answered whether its sender is told what becomes of it: then nobody will ask for the payload */
+  /**
+   * Takes the message that is about to be given to the wire; false if it does not fit.
+   * @param answered whether its sender is told what becomes of it: then nobody will ask for the payload
+   */
   take (message: Outgoing, answered: boolean): boolean {
     const { size } = message
     const { limit, messages } = this.#limits
     if (this.count > 0 && (this.count >= messages || this.bytes + size > limit)) return false
-    // The sign says that it is binary, and 1 more lets zero have one.
-    this.#list.push(answered ? null : message.payload, message.binary ? -size - 1 : size + 1, message.at)
+    this.#list.push(answered ? new Kept(message, true) : message.kept)
     this.count++
     this.last++
     this.bytes += size
     this.#newBytes += size
-    return true
-  }
-
-  /** Whether it is time to ask for a receipt; said once. */
-  get due (): boolean {
-    const news = this.last - this.#asked
-    const { limit, messages } = this.#limits
-    if (news < ASK_AFTER && news < messages / 4 && this.#newBytes < limit / 4) return false
-    this.#asked = this.last
-    this.#newBytes = 0
+    this.#newMessages++
+    if (this.#newMessages >= ASK_AFTER || this.#newMessages >= messages / 4 || this.#newBytes >= limit / 4) {
+      this.#newMessages = this.#newBytes = 0
+      this.#wire.want(this.last)
+    }
     return true
   }
 
   /** The peer has all messages up to this one. */
   confirm (seq: number): void {
-    let before = this.count - (this.last - seq)
-    if (before <= 0) return
-    if (before >= this.count) {
+    const confirmed = this.count - (this.last - seq)
+    if (confirmed <= 0) return
+    if (confirmed >= this.count) {
       this.count = this.bytes = this.#first = 0
       this.#list = []
       return
     }
-    this.count -= before
-    for (; before > 0; before--) {
-      this.#list[this.#first] = null
-      this.bytes -= Math.abs(this.#list[this.#first + 1] as number) - 1
-      this.#first += SLOTS
+    const end = this.#first + confirmed
+    for (let i = this.#first; i < end; i++) {
+      this.bytes -= this.#list[i]!.size
+      this.#list[i] = null
     }
-    if (this.#first < this.#list.length / 2) return
-    this.#list = this.#list.slice(this.#first)
+    this.count -= confirmed
+    this.#first = end
+    // What was confirmed in front is cut off when it is more than what is left: seldom enough.
+    if (end < this.count) return
+    this.#list = this.#list.slice(end)
     this.#first = 0
   }
 
   /**
    * What is not confirmed, oldest first, but for what nobody asks for.
-   * @param now by the clock of `Outgoing.at`
+   * @param now by `performance.now`
    * @param wall the same moment by the wall clock, in ms
    */
   list (now: number, wall: number): Undelivered[] {
     const list: Undelivered[] = []
     let seq = this.last - this.count
-    for (let at = this.#first; at < this.#list.length; at += SLOTS) {
-      const [data, size, pushedAt] = this.#list.slice(at, at + SLOTS) as [Payload | null, number, number]
+    for (let i = this.#first; i < this.#list.length; i++) {
+      const { payload, binary, at } = this.#list[i]!
       seq++
-      if (data !== null) list.push({ data, binary: size < 0, seq, pushedAt: Math.round(wall - (now - pushedAt)) })
+      if (payload !== null) list.push({ data: payload, binary, seq, pushedAt: Math.round(wall - (now - at)) })
     }
     return list
   }

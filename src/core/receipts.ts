@@ -5,8 +5,7 @@
  * Knows nothing of pings: a wire numbers its messages from 1, and says up to which one they have arrived.
  */
 import { FST_ERR_LIFELINE_ARGUMENT } from './errors.js'
-import type { Outbox, Undelivered } from './outbox.js'
-import type { Outgoing } from './outgoing.js'
+import type { Asks, Outbox, Undelivered } from './outbox.js'
 import type { PushOptions } from './payload.js'
 
 export const outcomes = ['delivered', 'gone', 'full', 'invalid', 'timeout', 'unconfirmed'] as const
@@ -48,13 +47,11 @@ export function checkDeliver ({ timeout = TIMEOUT, signal }: DeliverOptions): Pa
 }
 
 /** A wire that numbers what it takes. */
-export interface Numbered {
+export interface Numbered extends Asks {
   /** The number of the last message that it was given. */
   readonly accepted: number
   /** Of the last that has left for the peer, all of it. */
   readonly handed: number
-  /** A receipt is wanted for all up to this one. */
-  want (seq: number): void
 }
 
 /** Somebody who waits for one message. */
@@ -86,15 +83,6 @@ export class Receipts {
 
   /** Whether no more than half of what may be unconfirmed is. */
   get roomy (): boolean { return this.#outbox === null || this.#outbox.roomy }
-
-  /** The next message is about to be given to the wire; false if too much is unconfirmed. @param answered whether its sender waits to know what becomes of it */
-  take (message: Outgoing, answered: boolean): boolean {
-    const outbox = this.#outbox
-    if (outbox === null) return true
-    if (!outbox.take(message, answered)) return false
-    if (outbox.due) this.#wire.want(outbox.last)
-    return true
-  }
 
   /** Asks for a receipt of all that was sent. */
   ask (): void {
