@@ -70,7 +70,10 @@ describe('behind a proxy with an idle timeout of 3 s', { concurrency: true }, ()
     assert.deepEqual(new Set((await server.closed()).map(({ cause }) => cause)), new Set(['reset']))
     const warnings = (await server.lines()).filter((line) => line.level === level.warn)
     assert.equal(warnings.length, 1)
-    assert.match(warnings[0]!.msg, /^lifeline: connections are cut after 3\.\d s without traffic: .* keep heartbeat\.interval \(10000 ms\) below that$/)
+    const told = /^lifeline: connections are cut after (\d\.\d) s without traffic: .* keep heartbeat\.interval \(10000 ms\) below that$/.exec(warnings[0]!.msg)
+    // Neither clock begins exactly when the last byte passed: a proxy's may be some hundred ms old, and a busy machine is late.
+    const seconds = Number(told?.[1])
+    assert.ok(seconds > 2.5 && seconds < 4, warnings[0]!.msg)
   })
 
   each('the bare @fastify/websocket loses it after 3 s', async (t, start) => {
