@@ -20,6 +20,8 @@ import lifeline from '../../src/index.js'
 import type { CloseInfo, Connection } from '../../src/index.js'
 import { needs } from '../support/needs.js'
 import type { Thing } from '../support/needs.js'
+import { clientNames } from './support/clients.js'
+import type { ClientName } from './support/clients.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -54,7 +56,7 @@ const node = (flags: string[], code: string): Start => async (t, url) => {
 
 const page = (url: string): string => `${url.replace('ws:', 'http:').replace('/live', '/page')}`
 
-const clients: Record<string, { needs: Thing[], start: Start, threads: boolean }> = {
+const clients: Record<ClientName, { needs: Thing[], start: Start, threads: boolean }> = {
   Chromium: {
     needs: ['chromium'],
     threads: true,
@@ -127,7 +129,8 @@ describe('clients as they are', () => {
     if (process.env.WRITE_RECEIPTS === 'true') write(rows)
   })
 
-  for (const [name, { needs: things, start, threads }] of Object.entries(clients)) {
+  for (const name of clientNames) {
+    const { needs: things, start, threads } = clients[name]
     test(`${name} gives receipts`, async (t) => {
       if (!needs(t, ...things)) return
       const opening = new Promise<Connection>((resolve) => { app.lifeline.once('open', resolve) })
