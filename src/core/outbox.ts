@@ -1,7 +1,7 @@
 /**
  * The messages of one connection that its peer is not known to have, oldest first.
  * Invariant: their numbers follow each other without a gap, and no more bytes or messages are held than allowed
- * (a message that is larger by itself is taken when nothing else is there). Payloads are referred to, not copied.
+ * (while at least half is free a message of any size is taken: who awaits that does not do so in vain). Payloads are referred to, not copied.
  */
 import { Kept } from './outgoing.js'
 import type { Outgoing } from './outgoing.js'
@@ -66,7 +66,7 @@ export class Outbox {
   take (message: Outgoing, answered: boolean): boolean {
     const { size } = message
     const { limit, messages } = this.#limits
-    if (this.count > 0 && (this.count >= messages || this.bytes + size > limit)) return false
+    if ((this.count >= messages || this.bytes + size > limit) && !this.roomy) return false
     this.#list.push(answered ? new Kept(message, true) : message.kept)
     this.count++
     this.last++

@@ -23,7 +23,7 @@ export interface HeartbeatOptions {
 
 /** What may be unconfirmed for one connection; past it a push says `full`, or by `backpressure.policy` the connection is closed. */
 export interface ReceiptOptions {
-  /** In bytes. A larger message is taken by itself, when nothing else is unconfirmed. @default 1_048_576 */
+  /** In bytes. While no more than half of it is unconfirmed, a message of any size is taken. @default 1_048_576 */
   limit?: number
   /** How many messages. @default 10_000 */
   messages?: number

@@ -5,6 +5,8 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { TestContext } from 'node:test'
 import { describe, test } from 'node:test'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type WebSocket from 'ws'
 import type { CloseInfo, Connection, Delivery, LifelineOptions, LifelineRouteOptions } from '../../src/index.js'
@@ -342,12 +344,22 @@ describe('the outbox', { concurrency: true }, () => {
     await until('all has come', () => got.length === 200)
   })
 
-  test('a message that is larger by itself is taken when nothing is unconfirmed', async (t) => {
+  test('a stream of messages that are larger than the outbox gets through, one after the other', async (t) => {
+    const { connection, got } = await withClient(t, { receipts: { limit: 1000 } })
+    connection.push('x'.repeat(400))
+    await pipeline(Readable.from(Array.from({ length: 20 }, () => 'x'.repeat(5000))), connection.writable())
+    await until('all has come', () => got.length === 21)
+  })
+
+  test('a message of any size is taken while no more than half is unconfirmed', async (t) => {
     const { connection } = await withClient(t, { receipts: { limit: 100 } })
     assert.equal((await connection.deliver('x'.repeat(1000))).outcome, 'delivered')
-    connection.push('x')
-    assert.equal(connection.push('x'.repeat(1000)), 'full')
-    assert.equal((await connection.deliver('x'.repeat(1000))).outcome, 'full')
+    connection.push('x'.repeat(50))
+    assert.notEqual(connection.push('x'.repeat(1000)), 'full')
+    assert.equal(connection.push(''), 'full')
+    assert.equal((await connection.deliver('x')).outcome, 'full')
+    await connection.drained()
+    assert.equal((await connection.deliver('x')).outcome, 'delivered')
   })
 
   test('routes have their own', async (t) => {

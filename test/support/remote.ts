@@ -81,6 +81,8 @@ export interface Calls {
   /** The wall clock is put ahead by so many ms; or back. */
   jump (ms: number): void
   pauseAll (): void
+  /** How often, and for how long in sum (ms), the loop has been away for 200 ms or more: by a timer of its own, not by the heartbeat. */
+  away (): { times: number, ms: number }
   /** Blocks the event loop, in ms. */
   stall (ms: number): void
   /** `fastify.close()`; answers with how long it took, in ms. */
