@@ -14,7 +14,7 @@ const median = (list) => {
 const spread = (list) => [Math.min(...list), Math.max(...list)]
 
 /** Medians and spread of each variant, and each goal with what was reached: ratios are taken round by round. */
-export function judge ({ name, title, unit, goals, besideGoal, variants, digits = 2 }, { beside, ...samples }) {
+export function judge ({ name, title, unit, goals, besideGoal, variants, subject = 'lifeline', digits = 2 }, { beside, ...samples }) {
   const figures = Object.fromEntries(variants.map((variant) => [variant, {
     median: median(samples[variant]),
     spread: spread(samples[variant]),
@@ -22,7 +22,7 @@ export function judge ({ name, title, unit, goals, besideGoal, variants, digits 
   }]))
   const judged = goals.map(([against, goal]) => {
     const absolute = !variants.includes('lifeline')
-    const reached = absolute ? figures[against].median : median(samples.lifeline.map((value, i) => value / samples[against][i]))
+    const reached = absolute ? figures[against].median : median(samples[subject].map((value, i) => value / samples[against][i]))
     return { against, goal, reached, absolute, met: reached <= goal }
   })
   if (besideGoal !== undefined) {

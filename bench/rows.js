@@ -196,10 +196,21 @@ const accept = {
   }
 }
 
+/** A row of which only the cost of receipts is of interest. */
+const receipts = (row) => ({
+  ...row,
+  name: `receipts-${row.name}`,
+  title: `${row.title}, with and without receipts`,
+  subject: 'receipts',
+  goals: [['lifeline', 1.3]]
+})
+
 export const rows = [
   push(10, [['ws', 0.35], ['cork', 1]]), push(200, [['ws', 0.12], ['cork', 1]]), push(2000, [['ws', 0.08], ['cork', 1]]),
   broadcast(1, [['ws', 0.85], ['socket.io', 0.65]]), broadcast(10, [['ws', 0.18]]), broadcast(200, [['ws', 0.04]]),
-  echo([['ws', 0.95]]), lone, idle(2000), heartbeat(10_000, [['ws', 1.3]]), calls(1000, [['live', 30], ['dead', 30], ['push', 60]]), accept
+  echo([['ws', 0.95]]), lone, idle(2000), heartbeat(10_000, [['ws', 1.3]]), calls(1000, [['live', 30], ['dead', 30], ['push', 60]]), accept,
+  ...[10, 200, 2000].map((perTurn) => receipts(push(perTurn, [], 1, ['lifeline', 'receipts']))),
+  ...[1, 10, 200].map((perTurn) => receipts(broadcast(perTurn, [], 1000, ['lifeline', 'receipts'])))
 ]
 
 const MANY = 10_000

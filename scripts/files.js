@@ -12,10 +12,12 @@ const files = readdirSync(join(root, 'test'), { recursive: true, withFileTypes: 
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
   .sort()
 
-// Faults have a bound to keep, and a browser a page to draw: one at a time. All else may share the machine.
-const alone = (file) => /^test[/\\](faults|browser)[/\\]/.test(file)
+// Faults have a bound to keep, and a browser a page to draw: one at a time. All else may share the machine, and
+// while a thin line is waited for, it is free.
+const waits = (file) => /^test[/\\]faults[/\\]slow/.test(file)
+const alone = (file) => /^test[/\\](faults|browser)[/\\]/.test(file) && !waits(file)
 
-for (const [some, atOnce] of [[files.filter((file) => !alone(file)), 2], [files.filter(alone), 1]]) {
+for (const [some, atOnce] of [[files.filter((file) => !alone(file)), files.some(waits) ? 3 : 2], [files.filter(alone), 1]]) {
   if (some.length === 0) continue
   // A file that does not end is a failure with a name, not a run without an end.
   const { status } = spawnSync(process.execPath, [

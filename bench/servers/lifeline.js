@@ -2,9 +2,9 @@
 import Fastify from 'fastify'
 import lifeline from '../../dist/index.js'
 
-export async function serve ({ interval = 0 } = {}) {
+export async function serve ({ interval = 0 } = {}, options = {}) {
   const app = Fastify()
-  await app.register(lifeline, interval === 0 ? {} : { heartbeat: { interval, timeout: interval } })
+  await app.register(lifeline, interval === 0 ? options : { ...options, heartbeat: { interval, timeout: interval } })
   app.get('/live', { websocket: true }, () => {})
   app.get('/echo', { websocket: true }, (socket, request) => {
     const { fd } = request

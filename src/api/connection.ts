@@ -2,6 +2,7 @@
  * The connection as the app holds it. Thin: it checks what the app passes, makes the costly
  * things on first use, and leaves the rest to its life.
  */
+import { setMaxListeners } from 'node:events'
 import type { Writable } from 'node:stream'
 import { closeCode } from '../core/causes.js'
 import { FST_ERR_LIFELINE_ARGUMENT } from '../core/errors.js'
@@ -9,9 +10,11 @@ import { groupName } from '../core/groups.js'
 import { toOutgoing } from '../core/outgoing.js'
 import type { Outgoing } from '../core/outgoing.js'
 import type { PushOptions, PushResult } from '../core/payload.js'
+import { checkDeliver } from '../core/receipts.js'
+import type { DeliverOptions, Delivery, Patience } from '../core/receipts.js'
 import type { Message, Transport } from '../transports/transport.js'
 import { Life } from './life.js'
-import type { About, CloseInfo, LifeHost } from './life.js'
+import type { About, CloseInfo, LifeHost } from './about.js'
 import { ConnectionWritable } from './writable.js'
 import type { ConnectionWritableOptions } from './writable.js'
 
@@ -80,6 +83,9 @@ export class Connection {
   /** Bytes that wait to be handed to the operating system. */
   get bufferedBytes (): number { return this.#life.transport.bufferedBytes }
 
+  /** With receipts on: the messages that the peer is not known to have, and their bytes. Else zero. */
+  get unconfirmed (): { count: number, bytes: number } { return this.#life.unconfirmed }
+
   /** The groups that it has joined; live. It leaves them all when it is over. */
   get groups (): ReadonlySet<string> { return this.#life.groups }
 
@@ -112,18 +118,42 @@ export class Connection {
   }
 
   #push (data: unknown, options: PushOptions | undefined): PushResult {
+    const message = this.#toOutgoing(data, options)
+    return typeof message === 'string' ? message : this.#life.send(message)
+  }
+
+  #toOutgoing (data: unknown, options: PushOptions | undefined): Outgoing | 'gone' | 'invalid' {
     if (!this.#life.transport.open) return 'gone'
-    let message: Outgoing
     try {
-      message = toOutgoing(data, options, false)
+      return toOutgoing(data, options, false)
     } catch (error) {
       this.#life.misused(error as Error)
       return 'invalid'
     }
-    return this.#life.send(message)
   }
 
-  /** Resolves, and never rejects, when no more than `backpressure.low` waits: then the next push is taken. Also when it is over. */
+  /**
+   * Pushes a message, and waits until the peer has it: its WebSocket implementation, not its script. Needs nothing of the peer, nor
+   * `receipts`. Never rejects for what the network does: see `Outcome`; only with the reason of `signal`.
+   * @throws FST_ERR_LIFELINE_ARGUMENT for a timeout or a signal that is none
+   */
+  deliver (data: unknown, options: DeliverOptions = {}): Promise<Delivery> {
+    return this.#deliver(data, checkDeliver(options), options)
+  }
+
+  async #deliver (data: unknown, patience: Patience, options: DeliverOptions): Promise<Delivery> {
+    const message = this.#toOutgoing(data, options)
+    if (typeof message !== 'string') {
+      patience.signal?.throwIfAborted()
+      return this.#life.deliver(message, patience)
+    }
+    return this.#life.notDelivered(message)
+  }
+
+  /**
+   * Resolves, and never rejects, when no more than `backpressure.low` waits (and, with receipts, no more than half of what may be is
+   * unconfirmed): then the next push is taken. Also when it is over.
+   */
   drained (): Promise<void> {
     return new Promise((resolve) => { this.#life.whenDrained(resolve) })
   }
@@ -226,6 +256,8 @@ export class Connection {
 
   #abortsWhenOver (): AbortSignal {
     const controller = new AbortController()
+    // A connection has many things hanging on it for as long as it lives: that is no leak.
+    setMaxListeners(0, controller.signal)
     this.#life.whenOver(() => { controller.abort() })
     return controller.signal
   }

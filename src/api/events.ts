@@ -3,12 +3,12 @@
  */
 import { EventEmitter } from 'node:events'
 import type { Connection } from './connection.js'
-import type { CloseInfo } from './life.js'
+import type { CloseInfo } from './about.js'
 
 export interface Drop {
   /**
    * `unread`: they came for a route without a reader, or were not taken before this side closed.
-   * `full`: they were pushed while more than `backpressure.limit` waited.
+   * `full`: they were pushed while more than `backpressure.limit` waited, or, with receipts, was unconfirmed.
    */
   reason: 'unread' | 'full'
   /** How many, and their bytes together, without headers. */

@@ -7,12 +7,13 @@ import { Cuts } from '../core/cuts.js'
 import type { Groups } from '../core/groups.js'
 import type { Heartbeat } from '../core/heartbeat.js'
 import type { PushResult } from '../core/payload.js'
+import type { Outcome } from '../core/receipts.js'
 import type { Registry } from '../core/registry.js'
 import type { Limited, Tally } from '../core/tally.js'
 import type { Wheel } from '../core/wheel.js'
 import type { Connection } from './connection.js'
 import type { LifelineEvents } from './events.js'
-import type { About, CloseInfo, LifeHost } from './life.js'
+import type { About, CloseInfo, LifeHost } from './about.js'
 
 /** What is shared by all connections of one server. */
 export interface HostParts {
@@ -83,6 +84,10 @@ export class Host implements LifeHost<Connection> {
   dropped (connection: Connection, reason: 'unread' | 'full', messages: number, bytes: number): void {
     this.#tally.dropped[reason] += messages
     this.#tell('drop', connection, { reason, messages, bytes })
+  }
+
+  delivered (outcome: Outcome): void {
+    this.#tally.deliveries[outcome]++
   }
 
   ignored (): void {

@@ -7,69 +7,21 @@
 import { clampReason, closeCode, isSendable } from '../core/causes.js'
 import type { Cause } from '../core/causes.js'
 import { FST_ERR_LIFELINE_INVALID_CLOSE } from '../core/errors.js'
-import type { Budget, Consumer, Limits } from '../core/backpressure.js'
-import type { Groups } from '../core/groups.js'
-import type { Cadence, Heartbeat, Peer, Pulse } from '../core/heartbeat.js'
+import type { Consumer } from '../core/backpressure.js'
+import type { Peer, Pulse } from '../core/heartbeat.js'
 import type { Outgoing } from '../core/outgoing.js'
 import type { PushResult } from '../core/payload.js'
-import type { Registry } from '../core/registry.js'
 import { Deadline } from '../core/deadline.js'
 import { Expiry } from '../core/expiry.js'
+import { Outbox } from '../core/outbox.js'
+import type { Undelivered } from '../core/outbox.js'
+import { Receipts } from '../core/receipts.js'
+import type { Delivery, Patience } from '../core/receipts.js'
 import type { Limited } from '../core/tally.js'
-import type { Wheel } from '../core/wheel.js'
 import type { Transport, TransportEnd, TransportOwner } from '../transports/transport.js'
+import type { About, CloseInfo, LifeHost } from './about.js'
 
-/** How and why a connection ended. */
-export interface CloseInfo {
-  readonly fd: number
-  readonly id: string
-  /** The close code that went over the wire first; 1005: a close frame without a code; 1006: none. */
-  readonly code: number
-  readonly reason: string
-  readonly cause: Cause
-  /** Wall clock, ms since the epoch. */
-  readonly openedAt: number
-  readonly closedAt: number
-}
-
-/** What is known of a connection when it opens. */
-export interface About {
-  readonly fd: number
-  readonly remoteAddress: string
-  /** Of the request that was upgraded; for log lines. */
-  readonly reqId: string
-  /** null: no heartbeat on this route. */
-  readonly cadence: Cadence | null
-  /** The app's own handler of errors, if it has one. */
-  readonly onError: ((error: unknown) => void) | null
-}
-
-/** Who counts, logs and tells of what happens to the connections of one server. */
-export interface LifeHost<T extends object> {
-  readonly wheel: Wheel
-  readonly registry: Registry<T>
-  readonly heartbeat: Heartbeat
-  readonly groups: Groups<T>
-  readonly budget: Budget
-  readonly limits: Limits
-  opened (subject: T, about: About): void
-  /** The app's code failed; `first`: for the first time on this connection. */
-  failed (subject: T, about: About, error: unknown, first: boolean): void
-  /** The app made a call that had to be mended or refused. */
-  misused (subject: T, error: Error): void
-  pushed (result: PushResult): void
-  /** Messages of the peer (`unread`), or for it (`full`), were let go. */
-  dropped (subject: T, reason: 'unread' | 'full', messages: number, bytes: number): void
-  /** One more message of a peer was let go, without a word. */
-  ignored (): void
-  /** A peer went past a limit. */
-  exceeded (limit: Limited): void
-  /** A first message did not fit; and enough has gone for it to fit again. */
-  full (subject: T): void
-  drained (subject: T): void
-  /** @param idle how long nothing had passed, in ms; NaN if unknown */
-  closed (subject: T, about: About, info: CloseInfo, idle: number): void
-}
+const NONE: readonly Undelivered[] = Object.freeze([])
 
 export class Life<T extends object> implements Peer, TransportOwner, Consumer {
   readonly about: About
@@ -84,6 +36,10 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
   readonly #pulse: Pulse
   #id: string | undefined
   #expiry: Expiry | null = null
+  /** null without receipts. */
+  readonly #outbox: Outbox | null
+  /** null while nobody asks what has arrived. */
+  #receipts: Receipts | null
   #cause: Cause | null = null
   #failed = false
   #full = false
@@ -96,6 +52,8 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
     this.#subject = subject
     this.about = about
     this.transport = transport
+    this.#outbox = about.receipts === null ? null : new Outbox(transport, about.receipts)
+    this.#receipts = this.#outbox === null ? null : new Receipts(transport, this.#outbox)
     this.#pulse = host.heartbeat.watch(this, about.cadence)
     host.registry.add(about.fd, subject)
   }
@@ -123,20 +81,57 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
 
   get bufferedBytes (): number { return this.transport.bufferedBytes }
 
-  /** Sends a message; 'gone' if there is nobody, 'full' if too much waits. */
-  send (message: Outgoing): 'sent' | 'buffered' | 'full' | 'gone' {
+  /** Sends a message; 'gone' if there is nobody, 'full' if too much waits. @param answered whether its sender waits to know what becomes of it */
+  send (message: Outgoing, answered = false): 'sent' | 'buffered' | 'full' | 'gone' {
     const { transport } = this
     if (!transport.open) return 'gone'
     const { limit, low } = this.#host.limits
     const waiting = transport.bufferedBytes
     // While no more than `low` waits any message is taken: who awaits `drained` does not do so in vain.
     if (waiting > low && waiting + message.size > limit) return this.#refuse(message)
+    if (this.#outbox !== null && !this.#outbox.take(message, answered)) return this.#refuse(message)
     if (transport.send(message)) return 'sent'
     this.#host.budget.update(this)
     return this.#shed ? 'full' : 'buffered'
   }
 
+  /** Sends a message, and waits until the peer has it. Rejects by the signal alone. */
+  async deliver (message: Outgoing, { timeout, signal }: Patience): Promise<Delivery> {
+    const receipts = this.#receipts ??= new Receipts(this.transport, null)
+    const result = this.send(message, true)
+    this.pushed(result)
+    // Who was shed for it is about to end, and says then what became of it.
+    if (result === 'gone' || (result === 'full' && !this.#shed)) return this.#delivered({ outcome: result })
+    return this.#delivered(await receipts.wait(timeout, signal))
+  }
+
+  /** A message was not even sent. */
+  notDelivered (outcome: 'gone' | 'invalid'): Delivery {
+    this.pushed(outcome)
+    return this.#delivered({ outcome })
+  }
+
+  #delivered (delivery: Delivery): Delivery {
+    this.#host.delivered(delivery.outcome)
+    return delivery
+  }
+
+  /** Messages that are kept until they are confirmed, and their bytes. */
+  get unconfirmed (): { count: number, bytes: number } { return this.#receipts?.unconfirmed ?? { count: 0, bytes: 0 } }
+
+  /** Whether anything is to be waited for before it is closed: what was not sent, and what somebody wants to know to have arrived. */
+  get outstanding (): boolean { return this.bufferedBytes > 0 || (this.transport.remote && this.#receipts?.outstanding === true) }
+
+  /** Asks for a receipt of all that was sent. */
+  askReceipt (): void {
+    if (this.#receipts?.outstanding === true) this.#receipts.ask()
+  }
+
+  /** Whether there is room for what a producer has next. */
+  get #roomy (): boolean { return this.bufferedBytes <= this.#host.limits.low && this.#receipts?.roomy !== false }
+
   #refuse (message: Outgoing): 'full' {
+    this.askReceipt()
     if (!this.#full) {
       this.#full = true
       this.#host.full(this.#subject)
@@ -148,8 +143,12 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
 
   /** Calls back when no more than `low` waits, or it is over; at once if it is so. */
   whenDrained (callback: () => void): void {
-    if (this.info !== null || this.bufferedBytes <= this.#host.limits.low) callback()
-    else (this.#whenDrained ??= []).push(callback)
+    if (this.info !== null || this.#roomy) {
+      callback()
+      return
+    }
+    this.askReceipt()
+    ;(this.#whenDrained ??= []).push(callback)
   }
 
   #drained (): void {
@@ -247,12 +246,18 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
   flushed (): void {
     if (this.info !== null || this.#shed) return
     this.#host.budget.update(this)
-    if (this.bufferedBytes > this.#host.limits.low) return
+    if (!this.#roomy) return
     if (this.#full) {
       this.#full = false
       if (this.transport.open) this.#host.drained(this.#subject)
     }
     this.#drained()
+  }
+
+  received (seq: number, roundTrip: number): void {
+    if (this.#receipts === null) return
+    this.#receipts.received(seq, roundTrip)
+    this.flushed()
   }
 
   ended (end: TransportEnd): void {
@@ -269,7 +274,8 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
       reason: end.reason,
       cause: this.#cause ?? end.cause,
       openedAt: this.openedAt,
-      closedAt: Date.now()
+      closedAt: Date.now(),
+      undelivered: this.#receipts?.end() ?? NONE
     }
     this.info = info
     info.id = this.id

@@ -8,6 +8,8 @@ import { FST_ERR_LIFELINE_ARGUMENT, FST_ERR_LIFELINE_INVALID_FD, FST_ERR_LIFELIN
 import { toOutgoing } from '../core/outgoing.js'
 import type { Outgoing } from '../core/outgoing.js'
 import type { PushOptions, PushResult } from '../core/payload.js'
+import { checkDeliver } from '../core/receipts.js'
+import type { DeliverOptions, Delivery } from '../core/receipts.js'
 import type { Registry } from '../core/registry.js'
 import type { Tally } from '../core/tally.js'
 import { lifeOf } from './connection.js'
@@ -37,6 +39,8 @@ export interface Stats {
   upgrades: { refused: number, timedOut: number }
   /** By result; those of broadcasts are not counted. */
   pushes: Tally['pushes']
+  /** By outcome; those that a signal ended are not counted. */
+  deliveries: Tally['deliveries']
   broadcasts: number
   /** Pings sent, peers found dead, and turns of the wheel that came late because the loop stalled. */
   heartbeat: { pings: number, lost: number, stalls: number }
@@ -145,7 +149,7 @@ export class Lifeline extends Events {
 
   /** Counters since registration, and what is now; plain data, a copy. */
   stats (): Stats {
-    const { opened, closed, upgrades, pushes, broadcasts, heartbeat, dropped, limited, errors } = this.#tally
+    const { opened, closed, upgrades, pushes, deliveries, broadcasts, heartbeat, dropped, limited, errors } = this.#tally
     let bufferedBytes = 0
     for (const connection of this.#registry.values()) bufferedBytes += connection.bufferedBytes
     return {
@@ -154,6 +158,7 @@ export class Lifeline extends Events {
       closed: { ...closed },
       upgrades: { ...upgrades },
       pushes: { ...pushes },
+      deliveries: { ...deliveries },
       broadcasts,
       heartbeat: { ...heartbeat, stalls: this.#parts.wheel.stalls },
       dropped: { ...dropped },
@@ -167,7 +172,10 @@ export class Lifeline extends Events {
   /** Pushes to one connection and says what became of it. Never throws. */
   push (fd: unknown, data: unknown, options?: PushOptions): PushResult {
     const connection = this.#registry.get(fd)
-    if (connection !== undefined) return connection.push(data, options)
+    return connection !== undefined ? connection.push(data, options) : this.#nobody(fd)
+  }
+
+  #nobody (fd: unknown): 'gone' | 'invalid' {
     if (typeof fd === 'number') {
       this.#tally.pushes.gone++
       return 'gone'
@@ -175,6 +183,19 @@ export class Lifeline extends Events {
     this.#tally.pushes.invalid++
     this.#host.misused(undefined, new FST_ERR_LIFELINE_INVALID_FD(fd === null ? 'null' : `of type ${typeof fd}`))
     return 'invalid'
+  }
+
+  /**
+   * Pushes to one connection, and waits until the peer has it: `connection.deliver` by fd. Never rejects for what the network does.
+   * @throws FST_ERR_LIFELINE_ARGUMENT for a timeout or a signal that is none
+   */
+  deliver (fd: unknown, data: unknown, options: DeliverOptions = {}): Promise<Delivery> {
+    const connection = this.#registry.get(fd)
+    if (connection !== undefined) return connection.deliver(data, options)
+    checkDeliver(options)
+    const outcome = this.#nobody(fd)
+    this.#tally.deliveries[outcome]++
+    return Promise.resolve({ outcome })
   }
 
   /** Who is in a group, here: live, and the same for one that nobody has joined. O(1). @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name */

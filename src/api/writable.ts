@@ -5,7 +5,7 @@
 import { Writable } from 'node:stream'
 import { FST_ERR_LIFELINE_INVALID_DATA } from '../core/errors.js'
 import type { PushOptions, PushResult } from '../core/payload.js'
-import type { CloseInfo } from './life.js'
+import type { CloseInfo } from './about.js'
 
 export interface ConnectionWritableOptions extends PushOptions {
   /** Chunks may be anything that can be pushed, not only strings and bytes. @default false */

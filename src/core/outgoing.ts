@@ -6,6 +6,37 @@ import { FST_ERR_LIFELINE_INVALID_DATA } from './errors.js'
 import { describe, toPayload } from './payload.js'
 import type { Payload, PushOptions } from './payload.js'
 
+/** When this tick began, by `performance.now`, in whole ms; -1 until somebody asks. The clock costs as much as a message. */
+let began = -1
+const forget = (): void => { began = -1 }
+
+function moment (): number {
+  if (began === -1) {
+    began = Math.round(performance.now())
+    process.nextTick(forget)
+  }
+  return began
+}
+
+/** What is kept of a message until it has arrived: small, for there may be thousands. */
+export class Kept {
+  /** null if nobody will ask for it. */
+  readonly payload: Payload | null
+  /** In bytes, and 1 more, so that zero has a sign; negative: binary. */
+  readonly signed: number
+  /** In which tick it was pushed: by `performance.now`, in whole ms. */
+  readonly at = moment()
+
+  constructor ({ payload, binary, size }: Outgoing, answered: boolean) {
+    this.payload = answered ? null : payload
+    this.signed = binary ? -size - 1 : size + 1
+  }
+
+  get size (): number { return Math.abs(this.signed) - 1 }
+
+  get binary (): boolean { return this.signed < 0 }
+}
+
 export class Outgoing {
   readonly payload: Payload
   readonly binary: boolean
@@ -15,6 +46,7 @@ export class Outgoing {
   readonly shared: boolean
   /** As WebSocket frames; null until one was needed. */
   frames: Buffer | readonly Buffer[] | null = null
+  #kept: Kept | null = null
 
   constructor (payload: Payload, binary: boolean, shared: boolean) {
     this.payload = payload
@@ -22,6 +54,9 @@ export class Outgoing {
     this.size = typeof payload === 'string' ? Buffer.byteLength(payload) : payload.length
     this.shared = shared
   }
+
+  /** The same for all who get it. */
+  get kept (): Kept { return this.#kept ??= new Kept(this, false) }
 }
 
 /**

@@ -4,10 +4,10 @@
  * (RFC 6455 §5.5.3: a pong echoes its ping; frames are processed in order).
  * Knows nothing of sockets: it makes payloads and reads payloads.
  */
-import { randomBytes } from 'node:crypto'
+import { randomInt } from 'node:crypto'
 
-// Sets our pings apart from the app's own, and from what a peer makes up.
-const nonce = randomBytes(4).readUInt32BE()
+/** A small integer, at random; crypto's own pool makes it cheap. */
+const NONCE_MAX = 2 ** 30
 
 /**
  * No more are open at a time: a ws client that has more than 60 pings to answer, because its own
@@ -22,6 +22,10 @@ interface OpenPing {
   readonly written: number
   /** That, and what was to be written before the ping: it may have had to be compressed first. */
   readonly given: number
+  /** The number of the last message before it. */
+  readonly seq: number
+  /** Whether it went out for a receipt. */
+  readonly receipt: boolean
 }
 
 export class Pings {
@@ -29,7 +33,14 @@ export class Pings {
   roundTrip = NaN
   /** Bytes known to have arrived: all that was written before the last answered ping. */
   confirmed = 0
+  /** The last message that is known to have arrived, and the last before the newest ping. */
+  received = 0
+  covered = 0
+  /** How many of the open ones went out for a receipt. */
+  receipts = 0
 
+  /** Sets our pings apart from the app's own, from other transports', and from what a peer makes up. */
+  readonly #nonce = randomInt(NONCE_MAX)
   readonly #open: OpenPing[] = []
   #number = 0
   #asked: { number: number, promise: Promise<number>, resolve: (roundTrip: number) => void } | null = null
@@ -49,32 +60,35 @@ export class Pings {
     return (this.#open[0]?.given ?? given) - this.confirmed
   }
 
-  /** Opens a ping and gives its payload. */
-  open (now: number, written: number, given = written): Buffer {
+  /** Opens a ping and gives its payload. @param seq the last message before it */
+  open (now: number, written: number, given = written, seq = 0, receipt = false): Buffer {
     const number = this.#number = (this.#number + 1) >>> 0
-    this.#open.push({ number, sentAt: now, written, given })
+    this.#open.push({ number, sentAt: now, written, given, seq, receipt })
+    this.covered = seq
+    if (receipt) this.receipts++
     const payload = Buffer.allocUnsafe(8)
-    payload.writeUInt32BE(nonce, 0)
+    payload.writeUInt32BE(this.#nonce, 0)
     payload.writeUInt32BE(number, 4)
     return payload
   }
 
-  /** Whether the pong answers one of ours. */
-  answer (payload: Buffer, now: number): boolean {
-    if (payload.length !== 8 || payload.readUInt32BE(0) !== nonce) return false
+  /** The round trip in ms, if the pong answers one of ours; else NaN. */
+  answer (payload: Buffer, now: number): number {
+    if (payload.length !== 8 || payload.readUInt32BE(0) !== this.#nonce) return NaN
     const number = payload.readUInt32BE(4)
     const at = this.#open.findIndex((ping) => ping.number === number)
-    if (at === -1) return false
-    const { sentAt, written } = this.#open[at]!
-    this.#open.splice(0, at + 1)
+    if (at === -1) return NaN
+    const { sentAt, written, seq } = this.#open[at]!
+    for (const { receipt } of this.#open.splice(0, at + 1)) if (receipt) this.receipts--
     this.confirmed = written
+    this.received = seq
     const roundTrip = now - sentAt
     this.roundTrip = Number.isNaN(this.roundTrip) ? roundTrip : this.roundTrip + (roundTrip - this.roundTrip) / 8
     if (this.#asked !== null && number >= this.#asked.number) {
       this.#asked.resolve(roundTrip)
       this.#asked = null
     }
-    return true
+    return roundTrip
   }
 
   /** The round trip of the next ping that `send` puts out; callers that come while one is open share it. */

@@ -3,6 +3,8 @@
  */
 import { causes } from './causes.js'
 import type { Cause } from './causes.js'
+import { outcomes } from './receipts.js'
+import type { Outcome } from './receipts.js'
 
 /** The limits that peers can go past, by the names of the options. */
 export const limited = ['origins', 'connections', 'perAddress', 'payload', 'messageRate', 'byteRate', 'firstMessage', 'pongRate'] as const
@@ -15,6 +17,8 @@ export class Tally {
   /** Upgrades that ended without a connection, and those of them that nobody decided in time. */
   readonly upgrades = { refused: 0, timedOut: 0 }
   readonly pushes = { sent: 0, buffered: 0, full: 0, gone: 0, invalid: 0 }
+  /** By outcome. */
+  readonly deliveries = Object.fromEntries(outcomes.map((outcome) => [outcome, 0])) as Record<Outcome, number>
   broadcasts = 0
   /** Heartbeat pings sent, and peers found dead. */
   readonly heartbeat = { pings: 0, lost: 0 }

@@ -80,6 +80,7 @@ export function adopt (adoption: Adoption, socket: WebSocket, raw: IncomingMessa
     remoteAddress: raw.socket == null ? '' : request?.ip ?? raw.socket.remoteAddress ?? '',
     reqId: request?.id ?? '',
     cadence,
+    receipts: settings.receipts,
     onError: relay(adoption, socket, request, reply)
   })
   const life = lifeOf(connection)
@@ -148,7 +149,7 @@ const known = new WeakMap<RouteSettings, WebSocketTransportOptions>()
 function optionsOf ({ foreign, answers, wheel }: Adoption, settings: RouteSettings, marks: boolean): WebSocketTransportOptions {
   let options = known.get(settings)
   if (options?.marks !== marks) {
-    options = { defers: foreign, marks, answers, rates: settings.limits, wheel }
+    options = { defers: foreign, marks, answers, receipts: settings.receipts !== null, rates: settings.limits, wheel }
     known.set(settings, options)
   }
   return options

@@ -9,6 +9,7 @@ import type { ErrorObject, SchemaObject } from 'ajv'
 import { FST_ERR_LIFELINE_OPTION } from '../core/errors.js'
 import type { Limits } from '../core/backpressure.js'
 import type { Cadence } from '../core/heartbeat.js'
+import type { OutboxLimits } from '../core/outbox.js'
 import type { Rates } from '../transports/websocket/intake.js'
 import { isOrigins, originsRule, readOrigins } from './origins.js'
 import type { OriginRule, Origins } from './origins.js'
@@ -18,6 +19,14 @@ export interface HeartbeatOptions {
   interval?: number
   /** How long a pinged peer then has to answer before it is terminated, in ms. @default 10_000 */
   timeout?: number
+}
+
+/** What may be unconfirmed for one connection; past it a push says `full`, or by `backpressure.policy` the connection is closed. */
+export interface ReceiptOptions {
+  /** In bytes. While no more than half of it is unconfirmed, a message of any size is taken. @default 1_048_576 */
+  limit?: number
+  /** How many messages. @default 10_000 */
+  messages?: number
 }
 
 /** What one connection may send. */
@@ -84,6 +93,11 @@ export interface LifelineOptions {
    * A further upgrade gets a 403. Who sends no Origin is no browser, and is let in, unless a function says otherwise. @default false: any
    */
   origins?: Origins | false
+  /**
+   * Whether messages are kept until the peer has confirmed them, by its pongs, so that `CloseInfo.undelivered` tells which it
+   * never did. `deliver` works without. @default false
+   */
+  receipts?: boolean | ReceiptOptions
   /** How long a connection may last, in ms: it is closed with 1012, at a random time in the last fifth of it, so that new nodes get their share. @default Infinity: off */
   maxAge?: number
   /** Passed on to @fastify/websocket, which we register (unless the app has done so before us). Its handlers are called from ours. @default {} */
@@ -98,6 +112,8 @@ export interface LifelineRouteOptions {
   limits?: RateOptions
   /** For this route, instead of the plugin's. */
   origins?: Origins | false
+  /** For this route. Members left out are the plugin's, or its defaults. */
+  receipts?: boolean | ReceiptOptions
   /** For this route, instead of the plugin's. */
   maxAge?: number
 }
@@ -110,6 +126,7 @@ export const defaults = {
   drain: { window: 0, timeout: 10_000, reconnect: 5_000 },
   limits: { payload: 1_048_576, connections: Infinity, perAddress: Infinity, messageRate: Infinity, byteRate: Infinity, policy: 'pause', firstMessage: Infinity, pongRate: 100 },
   origins: false,
+  receipts: { limit: 1_048_576, messages: 10_000 },
   maxAge: Infinity,
   websocket: {}
 } as const
@@ -121,6 +138,8 @@ export interface RouteSettings {
   readonly limits: Rates & { readonly firstMessage: number }
   /** null: any. */
   readonly origins: OriginRule | null
+  /** null: off. */
+  readonly receipts: OutboxLimits | null
   readonly maxAge: number
 }
 
@@ -158,7 +177,12 @@ ajv.addKeyword({ keyword: 'function', schemaType: 'boolean', validate: (_: boole
 ajv.addKeyword({ keyword: 'origins', schemaType: 'boolean', validate: (_: boolean, value: unknown) => isOrigins(value), errors: false })
 
 const rates = { messageRate: orOff(rate), byteRate: orOff(rate), pongRate: orOff(rate), firstMessage: orOff(ms), policy: { enum: ['pause', 'close'] } }
-const perRoute = { heartbeat, origins: { origins: true }, maxAge: orOff(ms) }
+const receipts: SchemaObject = {
+  if: { type: 'boolean' },
+  else: object({ limit: bytes, messages: count })
+}
+
+const perRoute = { heartbeat, receipts, origins: { origins: true }, maxAge: orOff(ms) }
 
 const validatePlugin = ajv.compile(object({
   ...perRoute,
@@ -194,6 +218,7 @@ export function readOptions ({ prefix, logLevel, logSerializers, ...options }: L
     drain,
     limits: over<Settings['limits']>(defaults.limits, options.limits),
     origins: readOrigins(options.origins),
+    receipts: readReceipts(options.receipts, null),
     maxAge: options.maxAge ?? defaults.maxAge,
     websocket: options.websocket ?? defaults.websocket
   }
@@ -211,11 +236,12 @@ export function refuseWebsocketOptions (settings: Settings): void {
  */
 export function readRouteOptions (options: unknown, path: string, settings: RouteSettings): RouteSettings {
   check(validateRoute, options, `route ${path}, config.lifeline: `)
-  const { heartbeat, limits, origins, maxAge } = options as LifelineRouteOptions
+  const { heartbeat, limits, origins, receipts, maxAge } = options as LifelineRouteOptions
   return {
     heartbeat: readCadence(heartbeat, settings.heartbeat),
     limits: over<RouteSettings['limits']>(settings.limits, limits),
     origins: origins === undefined ? settings.origins : readOrigins(origins),
+    receipts: readReceipts(receipts, settings.receipts),
     maxAge: maxAge ?? settings.maxAge
   }
 }
@@ -231,6 +257,12 @@ function readCadence (options: HeartbeatOptions | false | undefined, base: Caden
   if (options === false) return null
   if (options === undefined) return base
   return over<Cadence>(base ?? defaults.heartbeat, options)
+}
+
+function readReceipts (options: boolean | ReceiptOptions | undefined, base: OutboxLimits | null): OutboxLimits | null {
+  if (options === false) return null
+  if (options === undefined) return base
+  return over<OutboxLimits>(base ?? defaults.receipts, options === true ? {} : options)
 }
 
 /** A member that is undefined is one that was left out. */

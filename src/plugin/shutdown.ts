@@ -1,6 +1,6 @@
 /**
- * What `fastify.close()` means for connections: told with 1012, given time to take what is
- * buffered, and ended in any case.
+ * What `fastify.close()` means for connections: told with 1012, given time to take and
+ * confirm what was pushed, and ended in any case.
  * Invariant: it settles within drain.timeout + closeTimeout, whatever the peers do.
  */
 import { closeCode } from '../core/causes.js'
@@ -16,7 +16,7 @@ const LAST = 100
 export interface ShutdownOptions {
   /** Over how long the closing is spread, in ms. */
   readonly window: number
-  /** How long a connection may take to send what is buffered, in ms. */
+  /** How long a connection may take to send what is buffered, and the peer to confirm what matters, in ms. */
   readonly timeout: number
   /** Over how long the clients are told to come back, in ms; 0: they are told nothing. */
   readonly reconnect: number
@@ -44,7 +44,10 @@ export class Shutdown {
   async #drain (lives: Array<Life<object>>): Promise<void> {
     const { window, timeout, reconnect, closeTimeout } = this.#options
     const start = performance.now()
-    for (const { transport } of lives) transport.claim()
+    for (const life of lives) {
+      life.transport.claim()
+      life.askReceipt()
+    }
     // In the order of their closing, so that those who come back are spread over all of both times, and no two come at once.
     const waiting = new Map(lives.map((life, index) => [life, {
       at: start + window * index / lives.length,
@@ -54,7 +57,7 @@ export class Shutdown {
     while (waiting.size + closing.size > 0) {
       const now = performance.now()
       for (const [life, { at, retry }] of waiting) {
-        if (life.info === null && (now < at || (life.transport.bufferedBytes > 0 && now < start + timeout))) continue
+        if (life.info === null && (now < at || (life.outstanding && now < start + timeout))) continue
         waiting.delete(life)
         closing.set(life, Math.min(now, start + timeout) + (life.transport.remote ? closeTimeout : 0))
         life.close(closeCode.serviceRestart, retryReason(retry), 'shutdown')

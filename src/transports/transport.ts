@@ -36,6 +36,8 @@ export interface TransportOwner {
   ignored (): void
   /** The peer went past a limit; `fatal`: the connection is to be closed for it. */
   exceeded (limit: Limited, fatal: boolean): void
+  /** The peer has all messages up to this one. @param roundTrip of the ping that tells so, in ms */
+  received (seq: number, roundTrip: number): void
   /** The last word: nothing is read or written any more. */
   ended (end: TransportEnd): void
 }
@@ -54,6 +56,9 @@ export interface Transport {
   readonly peeking: boolean
   /** Bytes that wait to be handed to the operating system. */
   readonly bufferedBytes: number
+  /** The number of the last message that it was given, from 1; and of the last that has left for the peer, all of it. */
+  readonly accepted: number
+  readonly handed: number
   /** Round trip in ms, smoothed; NaN while unknown. */
   readonly roundTrip: number
   /** The error with which the wire was violated, if it was. */
@@ -68,6 +73,8 @@ export interface Transport {
   span (): number
   /** Sends a message; true if nothing of it waits here. Only while `open`. */
   send (message: Outgoing): boolean
+  /** A receipt is wanted for all messages up to this one: `received` will tell. */
+  want (seq: number): void
   /** A ping whose answer nobody awaits. */
   beat (): void
   /** The round trip of a ping in ms; Infinity if the transport ends first. */

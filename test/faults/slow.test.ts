@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
-import type { LifelineOptions } from '../../src/index.js'
+import type { LifelineOptions, Outcome } from '../../src/index.js'
 import { level, until } from '../support/app.js'
 import { startRemote } from '../support/remote.js'
 import { startFleet } from './support/fleet.js'
@@ -42,7 +42,7 @@ async function download (t: TestContext, { path, count, bytes, queue, fastBefore
   let before = { messages: 0, bytes: 0 }
   if (fastBefore) {
     await server.flood(fd, 300, 64_000)
-    await until('the line is warm', async () => (await fleet.state())[0]!.bytes === 300 * 64_000)
+    await until('the line is warm', async () => (await fleet.state())[0]!.bytes === 300 * 64_000, 60_000)
     before = { messages: 300, bytes: 300 * 64_000 }
   }
   slow.slow('down', RATE, queue)
@@ -88,6 +88,33 @@ describe('a peer behind a thin line', { concurrency: true }, () => {
       })
     }
   }
+
+  test('gets 4 MB at 50 KB/s, with true receipts all the while', async (t) => {
+    if (!needs(t, 'namespaces', 'tc')) return
+    const [count, bytes] = [64, 64 * 1024]
+    const network = createNetwork(t, 'slow')
+    const { slow } = network.groups
+    const server = await startRemote(t, { host: '0.0.0.0', prefix: network.server, lifeline: { ...lifeline, receipts: { limit: 8 * 1024 * 1024 } } })
+    const fleet = await startFleet(t, slow.prefix)
+    await fleet.connect(`ws://${slow.host}:${server.port}/silent`, 'ws', 1)
+    const { fd } = (await server.list())[0]!
+    slow.slow('down', 400, 8_000)
+    let outcomes: Outcome[] | null = null
+    server.deliver(fd, count, bytes, 200_000).then((result) => { outcomes = result }, assert.ifError)
+    const seen = new Set<number>()
+    await until('all is answered for', async () => {
+      // Asked for first: what is delivered must have come by then.
+      const delivered = await server.delivered()
+      const [client] = await fleet.state()
+      seen.add(delivered)
+      assert.ok(client!.messages >= delivered, `${delivered} are said to be delivered, ${client!.messages} have come`)
+      return outcomes !== null
+    }, 200_000)
+    assert.deepEqual(outcomes, Array(count).fill('delivered'))
+    assert.deepEqual(await server.closed(), [], 'a slow peer is not a dead one')
+    assert.ok(seen.size > 10, 'receipts came along the way')
+    t.diagnostic(`receipts in ${seen.size} steps`)
+  })
 
   for (const path of ['echo', 'silent']) {
     test(`sends one message of 1 MB to /${path} over 20 s, and is not taken for dead meanwhile`, async (t) => {

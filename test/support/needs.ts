@@ -21,6 +21,7 @@ const lacks: Record<string, () => string | null> = {
   },
   tc: () => spawnSync('tc', ['-V']).status === 0 ? null : 'the program tc (iproute2)',
   chromium: () => spawnSync('chromium', ['--version']).status === 0 ? null : 'the program chromium',
+  firefox: () => spawnSync('firefox-esr', ['--version']).status === 0 ? null : 'the program firefox-esr',
   haproxy: () => spawnSync('haproxy', ['-v']).status === 0 ? null : 'the program haproxy',
   nginx: () => spawnSync('nginx', ['-v']).status === 0 ? null : 'the program nginx',
   // Debian's own interpreter, for Debian's package: another python3 may come first on the PATH.
@@ -31,7 +32,7 @@ const lacks: Record<string, () => string | null> = {
 
 const known = new Map<string, string | null>()
 
-export type Thing = 'namespaces' | 'tc' | 'chromium' | 'haproxy' | 'nginx' | 'python3-websockets'
+export type Thing = 'namespaces' | 'tc' | 'chromium' | 'firefox' | 'haproxy' | 'nginx' | 'python3-websockets'
 
 /** For the `skip` of a whole suite: why, or false. Throws under CI=true. */
 export function lackOf (thing: Thing): string | false {

@@ -1,6 +1,6 @@
 /**
  * A client on a bare socket: what comes is read by the strict reader of frames.ts, what goes out is
- * what the test gives it. It answers pings, and a close frame, as any client does.
+ * what the test gives it. It answers pings, unless told not to, and a close frame, as any client does.
  */
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
@@ -19,18 +19,22 @@ export class RawClient {
   readonly socket: Socket
   /** All that came, the close frame included, without the pings of the plugin. */
   readonly received: Incoming[] = []
+  /** The payloads of the plugin's pings. */
+  readonly pings: Buffer[] = []
   /** What the server did wrong. */
   fault: Error | null = null
   /** The stream has ended, in whatever way. */
   over = false
+  readonly #answers: boolean
   readonly #reader = new FrameReader()
   readonly #news = new EventEmitter().setMaxListeners(0)
   /** What has come of the answer to the handshake; null when it is complete. */
   #head: Buffer | null = Buffer.alloc(0)
   #closing = false
 
-  constructor (socket: Socket, url: URL) {
+  constructor (socket: Socket, url: URL, answers: boolean) {
     this.socket = socket
+    this.#answers = answers
     const key = randomBytes(16).toString('base64')
     socket.on('error', () => {})
     socket.on('data', (chunk: Buffer) => {
@@ -113,8 +117,9 @@ export class RawClient {
 
   #answer (incoming: Incoming): void {
     const { kind, data } = incoming
-    if (kind === 'ping') this.socket.write(frame(opcode.pong, data))
-    if (!isOfPlugin(incoming)) this.received.push(incoming)
+    if (kind === 'ping' && this.#answers) this.socket.write(frame(opcode.pong, data))
+    if (isOfPlugin(incoming)) this.pings.push(Buffer.from(data))
+    else this.received.push(incoming)
     if (kind === 'close') this.socket.end(this.#closing ? '' : frame(opcode.close, data))
   }
 }
@@ -124,13 +129,13 @@ export const isOfPlugin = ({ kind, data }: { kind: string, data: Buffer }): bool
   kind === 'ping' && data.length === 8 && data.toString('latin1', 0, 3) !== 'app'
 
 /** A raw client whose handshake is done. It asks for no extension, and is gone when the test is. */
-export async function dial (t: Pick<TestContext, 'after'>, url: string): Promise<RawClient> {
+export async function dial (t: Pick<TestContext, 'after'>, url: string, { answers = true } = {}): Promise<RawClient> {
   const parsed = new URL(url)
   const where = { host: parsed.hostname, port: Number(parsed.port) }
   const socket: Socket = parsed.protocol === 'wss:' ? dialSecure({ ...where, rejectUnauthorized: false }) : dialPlain(where)
   socket.setNoDelay(true)
   t.after(() => { socket.destroy() })
-  const client = new RawClient(socket, parsed)
+  const client = new RawClient(socket, parsed, answers)
   await client.until(() => client.open)
   if (client.fault !== null) throw client.fault
   assert.ok(client.open, 'the stream ended within the handshake')

@@ -8,7 +8,7 @@ import { EventEmitter, once } from 'node:events'
 import { readdirSync, readlinkSync } from 'node:fs'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import type { CloseInfo, LifelineOptions, PushResult, Stats } from '../../src/index.js'
+import type { CloseInfo, LifelineOptions, Outcome, PushResult, Stats } from '../../src/index.js'
 import type { LogLine } from './app.js'
 
 export interface RemoteOptions {
@@ -49,6 +49,10 @@ export interface Census {
 export interface Calls {
   exists (fd: number): boolean
   safePush (fd: number, data: unknown): boolean
+  /** Delivers `count` messages of `bytes` bytes, all at once: what became of each. */
+  deliver (fd: number, count: number, bytes: number, timeout?: number): Outcome[]
+  /** How many delivers were answered with `delivered` so far. */
+  delivered (): number
   list (): Array<{ fd: number, state: string, roundTrip: number, bufferedBytes: number }>
   closed (): Closed[]
   stats (): Stats
@@ -77,6 +81,8 @@ export interface Calls {
   /** The wall clock is put ahead by so many ms; or back. */
   jump (ms: number): void
   pauseAll (): void
+  /** How often, and for how long in sum (ms), the loop has been away for 200 ms or more: by a timer of its own, not by the heartbeat. */
+  away (): { times: number, ms: number }
   /** Blocks the event loop, in ms. */
   stall (ms: number): void
   /** `fastify.close()`; answers with how long it took, in ms. */

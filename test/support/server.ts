@@ -39,6 +39,18 @@ const app = Fastify({
   ...(setup.tls === true && { https: { key: read('localhost.key.pem'), cert: read('localhost.cert.pem') } })
 }) as unknown as FastifyInstance
 const closed: Closed[] = []
+/** Who watches the loop besides the heartbeat: when it was away for longer than TICK and AWAY together. Both in ms. */
+const TICK = 50
+const AWAY = 150
+const away = { times: 0, ms: 0 }
+let ticked = performance.now()
+setInterval(() => {
+  const late = performance.now() - ticked - TICK
+  ticked += TICK + late
+  if (late < AWAY) return
+  away.times++
+  away.ms += late
+}, TICK).unref()
 let lastFd = 0
 let fdTwice = false
 
@@ -121,6 +133,12 @@ const realNow = Date.now
 const calls: { [K in keyof Calls]: (...args: Parameters<Calls[K]>) => ReturnType<Calls[K]> | Promise<ReturnType<Calls[K]>> } = {
   exists: (fd) => app.exists(fd),
   safePush: (fd, data) => app.safePush(fd, data),
+  deliver: async (fd, count, bytes, timeout) => {
+    const data = randomBytes(bytes)
+    const deliveries = Array.from({ length: count }, () => app.lifeline.deliver(fd, data, timeout === undefined ? {} : { timeout }))
+    return (await Promise.all(deliveries)).map(({ outcome }) => outcome)
+  },
+  delivered: () => app.lifeline.stats().deliveries.delivered,
   list: () => app.lifeline.list(),
   closed: () => closed,
   stats: () => app.lifeline.stats(),
@@ -176,6 +194,7 @@ const calls: { [K in keyof Calls]: (...args: Parameters<Calls[K]>) => ReturnType
   unlogged: () => unlogged,
   jump: (ms) => { Date.now = () => realNow() + ms },
   pauseAll: () => { for (const connection of app.lifeline) connection.pauseReading() },
+  away: () => away,
   stall: (ms) => {
     const end = performance.now() + ms
     while (performance.now() < end);

@@ -8,7 +8,7 @@ import { describe, expect, test } from 'tstyche'
 import type WebSocket from 'ws'
 import lifeline, { Connection, Lifeline, causes, errors, fastifyLifeline } from '../../src/index.js'
 import type {
-  Cause, CloseInfo, ConnectionData, ConnectionInfo, ConnectionWritableOptions, Drop, HeartbeatOptions, HeartbeatStatus, LifelineEvents, LifelineOptions, LifelineRouteOptions, Limited, Message, OriginRule, Origins, PushOptions, PushResult, Stats
+  Cause, CloseInfo, ConnectionData, ConnectionInfo, ConnectionWritableOptions, DeliverOptions, Delivery, Drop, HeartbeatOptions, HeartbeatStatus, LifelineEvents, LifelineOptions, LifelineRouteOptions, Limited, Message, OriginRule, Origins, Outcome, PushOptions, PushResult, ReceiptOptions, Stats, Undelivered
 } from '../../src/index.js'
 
 declare module '../../src/index.js' {
@@ -65,6 +65,32 @@ describe('registering', () => {
         }
       }
     })
+  })
+})
+
+describe('receipts', () => {
+  test('options', () => {
+    expect<LifelineOptions['receipts']>().type.toBe<boolean | ReceiptOptions | undefined>()
+    expect<LifelineRouteOptions['receipts']>().type.toBe<boolean | ReceiptOptions | undefined>()
+    expect<LifelineOptions>().type.not.toBeAssignableFrom({ receipts: { messages: '5' } })
+  })
+
+  test('deliver', () => {
+    expect(connection.deliver('x')).type.toBe<Promise<Delivery>>()
+    expect(connection.deliver('x', { timeout: 1, signal: connection.signal, binary: true })).type.toBe<Promise<Delivery>>()
+    expect(fastify.lifeline.deliver(1, {})).type.toBe<Promise<Delivery>>()
+    expect(connection.deliver).type.not.toBeCallableWith('x', { timeout: '1s' })
+    expect<Delivery['outcome']>().type.toBe<Outcome>()
+    expect<Outcome>().type.toBe<'delivered' | 'gone' | 'full' | 'invalid' | 'timeout' | 'unconfirmed'>()
+    expect<DeliverOptions>().type.toBeAssignableFrom({})
+    expect<Delivery['roundTrip']>().type.toBe<number | undefined>()
+  })
+
+  test('what was not confirmed', () => {
+    expect(connection.unconfirmed).type.toBe<{ count: number, bytes: number }>()
+    expect<CloseInfo['undelivered']>().type.toBe<readonly Undelivered[]>()
+    expect<Undelivered['data']>().type.toBe<string | Buffer>()
+    expect<Stats['deliveries']>().type.toBe<Record<Outcome, number>>()
   })
 })
 

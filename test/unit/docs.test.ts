@@ -9,7 +9,10 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { causes, errors } from '../../src/index.js'
+import { outcomes } from '../../src/core/receipts.js'
+import type { Outcome } from '../../src/core/receipts.js'
 import { defaults } from '../../src/plugin/options.js'
+import { clientNames } from '../browser/support/clients.js'
 import { clientFaults, serverFaults } from '../faults/support/faults.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -96,6 +99,14 @@ test('what the package imports it also declares', () => {
 test('docs/reliability.md has a row for every fault of the laboratory', () => {
   const documented = rows('docs/reliability.md').filter((cells) => cells.length === 5).map(([what]) => what).slice(2)
   assert.deepEqual(documented, [...Object.values(clientFaults).map(({ what }) => what), ...Object.values(serverFaults)])
+})
+
+test('docs/receipts.md has a row for every client that was tried, and for every outcome', () => {
+  const table = rows('docs/receipts.md')
+  const tried = table.filter((cells) => cells.length === 4).slice(2)
+  assert.deepEqual(tried.map(([name]) => name), clientNames)
+  assert.deepEqual(new Set(tried.map(([, , answers]) => answers)), new Set(['yes']))
+  assert.deepEqual(table.map(([outcome]) => outcome!.replaceAll('`', '')).filter((name) => outcomes.includes(name as Outcome)), outcomes)
 })
 
 test('every number of docs/reliability.md is carried by a test', () => {

@@ -9,7 +9,7 @@ import type WebSocket from 'ws'
 import type { Outgoing } from '../../core/outgoing.js'
 import { Batch } from './batch.js'
 import { Chunk } from './chunk.js'
-import { BATCH_MAX, encode, framesOf, HAND_OVER, headerOf, opcode } from './frame.js'
+import { BATCH_MAX, encode, ends, framesOf, HAND_OVER, headerOf, opcode } from './frame.js'
 import type { Bare } from './supervise.js'
 import { tick, turn } from './turn.js'
 import type { TurnEnd } from './turn.js'
@@ -17,11 +17,14 @@ import type { Writer, WriterOwner } from './writer.js'
 
 const EMPTY = Buffer.alloc(0)
 
+const bytesIn = (waiting: Batch | Chunk): number => waiting instanceof Chunk ? waiting.length : waiting.bytes
+
 /** A real socket, or one with TLS on it. */
 type Stream = Duplex & { readonly encrypted?: boolean }
 
 export class DirectWriter implements Writer, TurnEnd {
   completed = 0
+  handed = 0
   queuedBytes = 0
 
   readonly #socket: WebSocket
@@ -31,7 +34,7 @@ export class DirectWriter implements Writer, TurnEnd {
   /** What is added to now: what many get, or, from the first message on that is for this socket alone, all it gets. */
   #open: Batch | Chunk | null = null
   /** What is full, before it. */
-  #full: Array<Buffer | Chunk> | null = null
+  #full: Array<Batch | Chunk> | null = null
   /** Hand-overs that are not known to be taken. */
   #underway = 0
   /** The tick in which a message was written at once. */
@@ -57,7 +60,7 @@ export class DirectWriter implements Writer, TurnEnd {
     if (message.shared || message.size > HAND_OVER) return this.#sendFrames(message)
     if (this.#underway === 0 && this.queuedBytes === 0 && this.#tick !== tick.number) {
       this.#tick = tick.number
-      this.#write(encode(message.payload, message.size, message.binary ? opcode.binary : opcode.text, true))
+      this.#write(encode(message.payload, message.size, message.binary ? opcode.binary : opcode.text, true), 1)
       return this.#stream.writableLength === 0
     }
     this.#chunk(headerOf(message.size) + message.size).message(message)
@@ -93,7 +96,7 @@ export class DirectWriter implements Writer, TurnEnd {
 
   flush (): void {
     if (this.#held) return
-    for (let next = this.#take(); next !== null; next = this.#take()) this.#write(next)
+    for (let next = this.#take(); next !== null; next = this.#take()) this.#writeAll(next)
   }
 
   // While anything waits here something of ours is under way, or the end of a tick or turn is awaited.
@@ -125,7 +128,8 @@ export class DirectWriter implements Writer, TurnEnd {
     } else {
       this.#underway++
       this.#bare.send(this.#socket, message.payload, { binary: message.binary }, this.#whenTaken())
-      this.#owner.handed(message.size)
+      this.handed++
+      this.#owner.passed(message.size)
     }
     return false
   }
@@ -144,7 +148,7 @@ export class DirectWriter implements Writer, TurnEnd {
   #add (frame: Buffer, shared: boolean): void {
     const open = this.#open
     if (!shared || open instanceof Chunk) {
-      this.#chunk(frame.length).frames(frame)
+      this.#chunk(frame.length).frames(frame, ends(frame))
       return
     }
     if (open !== null && open.bytes + frame.length <= BATCH_MAX) {
@@ -159,12 +163,12 @@ export class DirectWriter implements Writer, TurnEnd {
   /** The chunk that so many bytes more are to be added to. */
   #chunk (bytes: number): Chunk {
     const open = this.#open
-    const length = open === null ? 0 : open instanceof Chunk ? open.length : open.bytes
+    const length = open === null ? 0 : bytesIn(open)
     if (length + bytes > BATCH_MAX) this.#close()
     this.queuedBytes += bytes
     if (this.#open instanceof Chunk) return this.#open
     const chunk = new Chunk(this.#underway === 0)
-    if (this.#open !== null) chunk.frames(this.#open.join())
+    if (this.#open !== null) chunk.frames(this.#open.join(), this.#open.messages)
     this.#open = chunk
     return chunk
   }
@@ -172,22 +176,22 @@ export class DirectWriter implements Writer, TurnEnd {
   /** What is open takes nothing more. If the socket has taken all before it, there is nothing to wait for. */
   #close (): void {
     if (this.#open === null) return
-    (this.#full ??= []).push(this.#open instanceof Chunk ? this.#open : this.#open.join())
+    (this.#full ??= []).push(this.#open)
     this.#open = null
-    if (this.#full.length === 1 && this.#stream.writableLength === 0) this.#write(this.#take()!)
+    if (this.#full.length === 1 && this.#stream.writableLength === 0) this.#writeAll(this.#take()!)
   }
 
   /** The next to be handed over; null if nothing waits. */
-  #take (): Buffer | Chunk | null {
-    let next: Buffer | Chunk | null = null
+  #take (): Batch | Chunk | null {
+    let next: Batch | Chunk | null = null
     if (this.#full !== null) {
       next = this.#full.shift()!
       if (this.#full.length === 0) this.#full = null
     } else if (this.#open !== null) {
-      next = this.#open instanceof Chunk ? this.#open : this.#open.join()
+      next = this.#open
       this.#open = null
     }
-    if (next !== null) this.queuedBytes -= next.length
+    if (next !== null) this.queuedBytes -= bytesIn(next)
     return next
   }
 
@@ -197,12 +201,16 @@ export class DirectWriter implements Writer, TurnEnd {
     do {
       const next = this.#take()
       if (next === null) break
-      this.#write(next)
+      this.#writeAll(next)
     } while (this.#stream.writableLength === 0)
   }
 
-  #write (next: Buffer | Chunk): void {
-    const bytes = next instanceof Chunk ? next.join() : next
+  #writeAll (next: Batch | Chunk): void {
+    if (this.#write(next.join(), next.messages) && next instanceof Chunk) next.free()
+  }
+
+  /** True if the kernel has taken all of it. @param messages how many end in it */
+  #write (bytes: Buffer, messages: number): boolean {
     const stream = this.#stream
     let rest = bytes
     // A callback costs a nextTick for each socket: the kernel, as a rule, takes all at once, and needs none.
@@ -210,14 +218,16 @@ export class DirectWriter implements Writer, TurnEnd {
       stream.write(bytes)
       rest = EMPTY
     }
-    if (rest === EMPTY && stream.writableLength === 0) {
+    const done = rest === EMPTY && stream.writableLength === 0
+    if (done) {
       this.completed++
-      if (next instanceof Chunk) next.free()
     } else {
       this.#underway++
       stream.write(rest, this.#whenTaken())
     }
-    this.#owner.handed(bytes.length)
+    this.handed += messages
+    this.#owner.passed(bytes.length)
+    return done
   }
 
   #whenTaken (): (error?: Error | null) => void {

@@ -23,6 +23,9 @@ export const BATCH_MAX = HAND_OVER + HEADER_MAX
 /** How long the header of a frame is, in bytes. */
 export const headerOf = (size: number): number => size < 126 ? 2 : size < 65536 ? 4 : HEADER_MAX
 
+/** How many messages end with this frame: one, or none if another fragment follows. */
+export const ends = (frame: Buffer): number => frame[0]! >> 7
+
 /**
  * Writes one frame there, and gives back where it ends.
  * @param size of the payload, in bytes

@@ -10,6 +10,7 @@ import type { Writer, WriterOwner } from './writer.js'
 
 export class RelayWriter implements Writer {
   completed = 0
+  handed = 0
   queuedBytes = 0
 
   readonly #socket: WebSocket
@@ -79,6 +80,7 @@ export class RelayWriter implements Writer {
       this.#owner.taken()
     }
     this.#bare.send(this.#socket, payload, { binary }, this.#taken)
-    this.#owner.handed(size)
+    this.handed++
+    this.#owner.passed(size)
   }
 }

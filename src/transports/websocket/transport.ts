@@ -8,10 +8,11 @@ import type WebSocket from 'ws'
 import { closeCode } from '../../core/causes.js'
 import type { Cause } from '../../core/causes.js'
 import type { Outgoing } from '../../core/outgoing.js'
-import { Pings } from '../../core/pings.js'
 import type { Limited } from '../../core/tally.js'
 import type { Wheel } from '../../core/wheel.js'
 import type { Message, Transport, TransportOwner } from '../transport.js'
+import { Beats } from './beats.js'
+import type { BeatWire } from './beats.js'
 import { DirectWriter } from './direct.js'
 import { bytesOf } from './inbox.js'
 import { Intake } from './intake.js'
@@ -21,12 +22,6 @@ import type { ReadingOwner } from './reading.js'
 import { RelayWriter } from './relay.js'
 import type { Bare, Supervision, Supervisor } from './supervise.js'
 import type { Writer, WriterOwner } from './writer.js'
-
-/**
- * After how many bytes a mark is due while few are open, and how many may be: with each dozen that is open
- * they come half as often, so that they reach over all that a kernel may hold (5 MiB).
- */
-const MARK = { every: 64 * 1024, dozen: 12, most: 36 }
 
 /** What ws calls a message, or a frame, that is longer than allowed. */
 const tooLong = new Set(['WS_ERR_UNSUPPORTED_MESSAGE_LENGTH', 'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH'])
@@ -41,6 +36,8 @@ export interface WebSocketTransportOptions {
   readonly marks: boolean
   /** Whether pings of the peer are answered here: ws does not. */
   readonly answers: boolean
+  /** Whether the owner wants to know of every message whether it has arrived. */
+  readonly receipts: boolean
   readonly rates: Rates
   readonly wheel: Wheel
 }
@@ -48,7 +45,7 @@ export interface WebSocketTransportOptions {
 /** What a socket reads and writes. A real one counts its bytes. */
 type Stream = Duplex & { bytesRead?: number, bytesWritten?: number }
 
-export class WebSocketTransport implements Transport, Supervisor, WriterOwner, ReadingOwner, IntakeGate {
+export class WebSocketTransport implements Transport, Supervisor, WriterOwner, ReadingOwner, IntakeGate, BeatWire {
   readonly kind = 'websocket'
 
   readonly #socket: WebSocket
@@ -57,10 +54,11 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
   readonly #options: WebSocketTransportOptions
   readonly #writer: Writer
   readonly #reading: Reading
-  readonly #pings = new Pings()
+  readonly #beats: Beats
   #intake: Intake | null = null
   readonly #metered: boolean
-  #sinceMark = 0
+  /** How many messages were given to it. */
+  accepted = 0
   #owner: TransportOwner | null = null
   /** What ws reads the stream with: it takes it off when the peer's close frame, or a fault, has come. */
   readonly #receiver: unknown
@@ -89,7 +87,7 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
     const direct = supervision.plain && socket.extensions === '' && stream instanceof Socket
     this.#writer = direct ? new DirectWriter(socket, stream, supervision.bare, this) : new RelayWriter(socket, supervision.bare, this)
     this.#reading = new Reading(socket, supervision.bare, this)
-    this.#pings.confirmed = this.#written
+    this.#beats = new Beats(this)
     this.#hush()
   }
 
@@ -115,32 +113,30 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
   // What a destroyed socket still holds waits for nobody.
   get bufferedBytes (): number { return this.#closing && this.#stream.destroyed ? 0 : this.#writer.queuedBytes + this.#socket.bufferedAmount }
 
-  get roundTrip (): number { return this.#pings.roundTrip }
+  get roundTrip (): number { return this.#beats.pings.roundTrip }
 
   get fault (): Error | null { return this.#fault }
 
   heard (): number { return this.#stream.bytesRead ?? this.#events }
 
-  advance (): number { return this.#writer.completed + this.#pings.confirmed }
+  advance (): number { return this.#writer.completed + this.#beats.pings.confirmed }
 
-  backlog (): number { return this.#writer.queuedBytes + this.#given - this.#pings.confirmed }
+  backlog (): number { return this.#writer.queuedBytes + this.given - this.#beats.pings.confirmed }
 
-  span (): number { return this.#pings.ahead(this.#given) }
+  span (): number { return this.#beats.pings.ahead(this.given) }
 
   send (message: Outgoing): boolean {
+    this.accepted++
     return this.#writer.send(message)
   }
 
-  beat (): void {
-    if (!this.open || this.#pings.full) return
-    this.#sinceMark = 0
-    this.#writer.ping(this.#pings.open(performance.now(), this.#written, this.#given))
-  }
+  get handed (): number { return this.#writer.handed }
 
-  ping (): Promise<number> {
-    if (!this.open) return Promise.resolve(Infinity)
-    return this.#pings.ask(() => { this.beat() })
-  }
+  want (seq: number): void { this.#beats.want(seq) }
+
+  beat (): void { this.#beats.beat() }
+
+  ping (): Promise<number> { return this.#beats.ping() }
 
   messages (): AsyncIterableIterator<Message> {
     return this.#reading.messages()
@@ -159,10 +155,11 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
   close (code: number, reason: string, dropped: boolean): boolean {
     this.#undefer()
     if (!this.open) return false
-    this.#closing = true
-    this.#said = { code, reason }
     if (dropped) this.#writer.discard()
     else this.#writer.flush()
+    this.#beats.last(this.#options.receipts)
+    this.#closing = true
+    this.#said = { code, reason }
     this.#bare.close(this.#socket, code, reason)
     this.#reading.closing()
     return true
@@ -189,12 +186,15 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
   }
 
   pong (data: Buffer): boolean {
-    if (!this.#pings.answer(data, performance.now())) {
+    const roundTrip = this.#beats.answered(data)
+    if (Number.isNaN(roundTrip)) {
       if (this.#metered) this.#intakeOf().took(data.length)
       return false
     }
     this.#hush()
-    this.handed(0)
+    this.#beats.handed(0)
+    this.#beats.go()
+    this.#owner?.received(this.#beats.pings.received, roundTrip)
     return true
   }
 
@@ -224,7 +224,7 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
 
   sent (fin: boolean, bytes: number): void {
     this.#writer.hold(!fin)
-    this.handed(bytes)
+    this.#beats.handed(bytes)
   }
 
   readingBlob (on: boolean): void { this.#writer.reading(on) }
@@ -236,7 +236,10 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
 
   // As the writer, the reading and the intake see it.
 
-  taken (): void { this.#owner?.flushed() }
+  taken (): void {
+    this.#beats.go()
+    this.#owner?.flushed()
+  }
 
   dropped (messages: number, bytes: number): void { this.#owner?.dropped(messages, bytes) }
 
@@ -253,12 +256,13 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
     if (fatal) this.#reading.mute()
   }
 
-  handed (bytes: number): void {
-    this.#sinceMark += bytes
-    const { waiting } = this.#pings
-    const due = this.#sinceMark >= MARK.every << Math.floor(waiting / MARK.dozen)
-    if (due && this.#options.marks && waiting < MARK.most) this.beat()
-  }
+  passed (bytes: number): void { this.#beats.handed(bytes) }
+
+  // As the beats see it.
+
+  get marks (): boolean { return this.#options.marks }
+
+  writePing (payload: Buffer): void { this.#writer.ping(payload) }
 
   /**
    * Both the app and ws call `close`. ws does when the peer's close frame or a fault has come, and it
@@ -273,6 +277,7 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
       return true
     }
     this.#writer.flush()
+    if (this.open && !this.#concluded) this.#beats.last(this.#options.receipts)
     return false
   }
 
@@ -298,7 +303,7 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
     this.#writer.discard()
     this.#reading.end()
     this.#intake?.end()
-    this.#pings.end()
+    this.#beats.end()
     const cause = this.#cause ?? (code === closeCode.abnormal ? 'reset' : 'client')
     this.#owner?.ended({ ...(this.#said ?? { code, reason: reason.toString() }), cause, idle: this.#idle })
   }
@@ -310,18 +315,18 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
   #hush (): void {
     this.#quiet.at = performance.now()
     this.#quiet.heard = this.heard()
-    this.#quiet.written = this.#written
+    this.#quiet.written = this.written
   }
 
   get #idle (): number {
     const { at, heard, written } = this.#quiet
-    return heard === this.heard() && written === this.#written ? performance.now() - at : NaN
+    return heard === this.heard() && written === this.written ? performance.now() - at : NaN
   }
 
-  get #written (): number { return this.#stream.bytesWritten ?? 0 }
+  get written (): number { return this.#stream.bytesWritten ?? 0 }
 
   /** What was written, and what ws has not written yet: it compresses, or reads a Blob. */
-  get #given (): number { return this.#written + this.#socket.bufferedAmount - this.#stream.writableLength }
+  get given (): number { return this.written + this.#socket.bufferedAmount - this.#stream.writableLength }
 
   get #concluded (): boolean { return !this.#stream.listeners('data').includes(this.#receiver as () => void) }
 
@@ -336,6 +341,7 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
     this.#undefer()
     if (!this.open) return
     this.#writer.flush()
+    this.#beats.last(this.#options.receipts)
     this.#bare.close(this.#socket)
     this.closes(undefined, undefined)
   }

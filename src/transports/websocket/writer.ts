@@ -9,6 +9,8 @@ import type { Outgoing } from '../../core/outgoing.js'
 export interface Writer {
   /** How many hand-overs are done. */
   readonly completed: number
+  /** How many messages were handed over, all of each. */
+  readonly handed: number
   /** Bytes that were not handed over yet. */
   readonly queuedBytes: number
   /** True if nothing of it waits here. */
@@ -31,7 +33,7 @@ export interface Writer {
 
 export interface WriterOwner {
   /** So many bytes were handed over. */
-  handed (bytes: number): void
+  passed (bytes: number): void
   /** Something that was handed over has been taken. */
   taken (): void
 }

@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { Connection, lifeOf } from '../../../src/api/connection.js'
 import { hostOf, Lifeline } from '../../../src/api/lifeline.js'
-import type { LifeHost } from '../../../src/api/life.js'
+import type { LifeHost } from '../../../src/api/about.js'
 import { Budget } from '../../../src/core/backpressure.js'
 import { Groups } from '../../../src/core/groups.js'
 import type { Outgoing } from '../../../src/core/outgoing.js'
@@ -32,6 +32,8 @@ class FakeTransport implements Transport {
   readonly fault = null
   open = true
   readonly waiting: number[] = []
+  accepted = 0
+  get handed (): number { return this.accepted - this.waiting.length }
   owner!: TransportOwner
 
   get bufferedBytes (): number { return this.waiting.reduce((sum, size) => sum + size, 0) }
@@ -48,8 +50,10 @@ class FakeTransport implements Transport {
   resume (): void {}
   peek (): boolean { return false }
   settled (): void {}
+  want (): void {}
 
   send (message: Outgoing): boolean {
+    this.accepted++
     this.waiting.push(message.size)
     return false
   }
@@ -100,7 +104,7 @@ function world (policy: 'drop' | 'close', total: number): World {
     lifeline,
     open: () => {
       const transport = new FakeTransport()
-      const connection = new Connection(host, transport, { fd: nextFd(), remoteAddress: '', reqId: '', cadence: null, onError: null })
+      const connection = new Connection(host, transport, { fd: nextFd(), remoteAddress: '', reqId: '', cadence: null, receipts: null, onError: null })
       transport.owner = lifeOf(connection)
       lifeOf(connection).begin()
       return { connection, transport }

@@ -18,14 +18,14 @@ function breaks (options: unknown, ...parts: string[]): void {
   })
 }
 
-const fromOne = ['heartbeat.interval', 'heartbeat.timeout', 'backpressure.stallTimeout', 'closeTimeout', 'upgradeTimeout', 'limits.payload', 'backpressure.limit', 'backpressure.total', 'limits.connections', 'limits.perAddress', 'limits.firstMessage', 'maxAge']
+const fromOne = ['heartbeat.interval', 'heartbeat.timeout', 'backpressure.stallTimeout', 'closeTimeout', 'upgradeTimeout', 'limits.payload', 'backpressure.limit', 'backpressure.total', 'limits.connections', 'limits.perAddress', 'limits.firstMessage', 'receipts.limit', 'receipts.messages', 'maxAge']
 const fromZero = ['drain.window', 'drain.timeout', 'drain.reconnect', 'backpressure.low']
 const offByInfinity = ['limits.connections', 'limits.perAddress', 'limits.firstMessage', 'maxAge']
 const rates = ['limits.messageRate', 'limits.byteRate', 'limits.pongRate']
-const times = [...fromOne, ...fromZero].filter((path) => !/payload|limit|total|low/.test(path) || path === 'limits.firstMessage')
+const times = [...fromOne, ...fromZero].filter((path) => !/payload|limit|total|low|receipts/.test(path) || path === 'limits.firstMessage')
 
 /** All defaults, as they are read. */
-const whole = { ...defaults, origins: null }
+const whole = { ...defaults, origins: null, receipts: null }
 
 test('no options are all defaults', () => {
   assert.deepEqual(read({}), whole)
@@ -103,6 +103,7 @@ for (const path of ['nonsense', 'Heartbeat', 'heartbeat.intervall', 'backpressur
 
 for (const [value, shown] of [[true, 'true'], [null, 'null'], [5, '5'], ['off', '"off"'], [[], 'an array']] as const) {
   test(`heartbeat: ${shown} is refused`, () => { breaks({ heartbeat: value }, 'option "heartbeat" must be', `(received ${shown})`) })
+  if (value !== true) test(`receipts: ${shown} is refused`, () => { breaks({ receipts: value }, 'option "receipts" must be', `(received ${shown})`) })
   for (const name of ['backpressure', 'drain', 'limits', 'websocket']) {
     test(`${name}: ${shown} is refused`, () => { breaks({ [name]: value }, `option "${name}" must be object`, `(received ${shown})`) })
   }
@@ -134,7 +135,7 @@ test('a mistake in a route names the route', () => {
   for (const [options, said] of [
     [{ heartbeat: { interval: 0 } }, 'option "heartbeat.interval" must be >= 1 (received 0)'],
     [{ heartbeat: true }, 'option "heartbeat" must be false or an object (received true)'],
-    [{ closeTimeout: 5 }, 'option "closeTimeout" does not exist (received 5); known here: heartbeat, origins, maxAge, limits'],
+    [{ closeTimeout: 5 }, 'option "closeTimeout" does not exist (received 5); known here: heartbeat, receipts, origins, maxAge, limits'],
     [{ limits: { payload: 5 } }, 'option "limits.payload" does not exist (received 5); known here: messageRate, byteRate, pongRate, firstMessage, policy'],
     [{ maxAge: 0 }, 'option "maxAge" must be >= 1 (received 0)'],
     [null, 'the options must be object (received null)'],
@@ -149,6 +150,18 @@ test('a route\'s heartbeat is the plugin\'s where it does not say otherwise', ()
   assert.deepEqual(readRouteOptions({}, '/', settings).heartbeat, { interval: 100, timeout: 50 })
   assert.deepEqual(readRouteOptions({ heartbeat: { timeout: 5 } }, '/', settings).heartbeat, { interval: 100, timeout: 5 })
   assert.equal(readRouteOptions({ heartbeat: false }, '/', settings).heartbeat, null)
+})
+
+test('receipts of a route are the plugin\'s where it does not say otherwise', () => {
+  const settings = readOptions({ receipts: { messages: 5 } })
+  assert.deepEqual(settings.receipts, { limit: 1_048_576, messages: 5 })
+  assert.deepEqual(readOptions({ receipts: true }).receipts, defaults.receipts)
+  assert.equal(readOptions({ receipts: false }).receipts, null)
+  const of = (options: unknown, base = settings): unknown => readRouteOptions(options, '/', base).receipts
+  assert.deepEqual([of({}), of({ receipts: true })], [settings.receipts, settings.receipts])
+  assert.deepEqual(of({ receipts: { limit: 7 } }), { limit: 7, messages: 5 })
+  assert.equal(of({ receipts: false }), null)
+  assert.deepEqual([of({}, readOptions({})), of({ receipts: true }, readOptions({}))], [null, defaults.receipts])
 })
 
 test('a route can have a heartbeat though the plugin has none', () => {

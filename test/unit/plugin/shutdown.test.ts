@@ -4,20 +4,23 @@ import type { TestContext } from 'node:test'
 import type { Life } from '../../../src/api/life.js'
 import { Shutdown } from '../../../src/plugin/shutdown.js'
 
-interface FakeLife { info: unknown, transport: { bufferedBytes: number, remote: boolean, claim: () => void }, closedAt: number | null, terminatedAt: number | null, said: unknown[] }
+interface FakeLife { info: unknown, outstanding: boolean, asked: boolean, transport: { remote: boolean, claim: () => void }, closedAt: number | null, terminatedAt: number | null, said: unknown[] }
 
 /** The clock of the drain, and lives whose peers behave as `peer` says. */
-function world (t: TestContext): { pass: (ms: number) => Promise<void>, life: (peer: { buffered?: number, answersAfter?: number, dies?: boolean }) => FakeLife, now: () => number } {
+function world (t: TestContext): { pass: (ms: number) => Promise<void>, life: (peer: { outstanding?: boolean, answersAfter?: number, dies?: boolean }) => FakeLife, now: () => number } {
   let ms = 0
   t.mock.timers.enable({ apis: ['setTimeout'] })
   t.mock.method(performance, 'now', () => ms)
-  const life = ({ buffered = 0, answersAfter, dies = true }: { buffered?: number, answersAfter?: number, dies?: boolean }): FakeLife => {
+  const life = ({ outstanding = false, answersAfter, dies = true }: { outstanding?: boolean, answersAfter?: number, dies?: boolean }): FakeLife => {
     const self = {
       info: null as unknown,
-      transport: { bufferedBytes: buffered, remote: true, claim: () => {} },
+      outstanding,
+      asked: false,
+      transport: { remote: true, claim: () => {} },
       closedAt: null as number | null,
       terminatedAt: null as number | null,
       said: [] as unknown[],
+      askReceipt () { self.asked = true },
       close (...said: unknown[]) {
         if (self.info !== null) return
         self.closedAt = ms
@@ -73,20 +76,21 @@ test('it is done when the last has ended', async (t) => {
   assert.equal(done.at, true)
 })
 
-test('who still has something to send is closed when it is sent', async (t) => {
+test('who still has something to send, or to know, is closed when it is sent and known', async (t) => {
   const { life, pass } = world(t)
-  const one = life({ buffered: 10, answersAfter: 10 })
+  const one = life({ outstanding: true, answersAfter: 10 })
   run([one])
   await pass(300)
   assert.equal(one.closedAt, null)
-  one.transport.bufferedBytes = 0
+  assert.equal(one.asked, true, 'a receipt was not asked for')
+  one.outstanding = false
   await pass(40)
   assert.notEqual(one.closedAt, null)
 })
 
 test('who does not take what is buffered is closed after drain.timeout, and terminated closeTimeout later', async (t) => {
   const { life, pass } = world(t)
-  const one = life({ buffered: 10 })
+  const one = life({ outstanding: true })
   const { done } = run([one])
   await pass(options.timeout - 20)
   assert.equal(one.closedAt, null)
@@ -121,7 +125,7 @@ test('who leaves while it waits for its turn is waited for no longer', async (t)
 
 test('whatever the peers do, it settles within drain.timeout + closeTimeout', async (t) => {
   const { life, pass } = world(t)
-  const lives = Array.from({ length: 40 }, (_, i) => life({ buffered: i % 3, ...(i % 4 === 0 && { answersAfter: i * 30 }) }))
+  const lives = Array.from({ length: 40 }, (_, i) => life({ outstanding: i % 3 > 0, ...(i % 4 === 0 && { answersAfter: i * 30 }) }))
   const { done } = run(lives, { ...options, window: 900 })
   await pass(options.timeout + options.closeTimeout + 40)
   assert.equal(done.at, true)

@@ -73,7 +73,7 @@ function make (room = Infinity): Made {
     send: (_socket: unknown, data: string | Buffer, _options: unknown, done: () => void) => { relayed.push(String(data)); setImmediate(done) },
     ping: (_socket: unknown, payload: Buffer) => { relayed.push(`ping ${payload}`) }
   } as unknown as Bare
-  const writer = new DirectWriter(socket as unknown as WebSocket, sink as unknown as Duplex, bare, { handed: (bytes) => { handed.push(bytes) }, taken: () => {} })
+  const writer = new DirectWriter(socket as unknown as WebSocket, sink as unknown as Duplex, bare, { passed: (bytes) => { handed.push(bytes) }, taken: () => {} })
   return {
     sink,
     writer,

@@ -84,7 +84,7 @@ function make (room?: number): Made {
     ping: (_socket: unknown, payload: Buffer) => { socket.pings.push(payload) }
   } as unknown as Bare
   const writer = new RelayWriter(socket as unknown as WebSocket, bare, {
-    handed: (bytes) => { socket.handed.push(bytes) },
+    passed: (bytes) => { socket.handed.push(bytes) },
     taken: () => { socket.taken++ }
   })
   return { socket, writer, send: (data) => writer.send(toOutgoing(data, undefined, false)), waits: () => writer.queuedBytes + socket.bufferedAmount }

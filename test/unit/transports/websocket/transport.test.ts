@@ -89,8 +89,8 @@ function make ({ extensions = '', marks = true, counts = true, plain = true } = 
       resume: () => {}
     }
   } as unknown as Supervision
-  const transport = new WebSocketTransport(socket as unknown as WebSocket, stream as unknown as Duplex, supervision, { defers: false, marks, answers: true, rates, wheel: new Wheel(50) })
-  transport.start(supervision, { failed () {}, flushed () {}, dropped () {}, ignored () {}, exceeded () {}, ended: (end) => { ends.push(end) } })
+  const transport = new WebSocketTransport(socket as unknown as WebSocket, stream as unknown as Duplex, supervision, { defers: false, marks, answers: true, receipts: false, rates, wheel: new Wheel(50) })
+  transport.start(supervision, { failed () {}, flushed () {}, dropped () {}, ignored () {}, exceeded () {}, received () {}, ended: (end) => { ends.push(end) } })
   return { transport, socket, stream, relayed, ends }
 }
 

@@ -1,0 +1,103 @@
+/**
+ * Which pings go out: those of the heartbeat, one after every so many bytes, and those for receipts.
+ * Every one of them is a receipt for all messages that were handed over before it.
+ * Invariant: at most RECEIPTS_MAX that went out for receipts are open; whoever wants another shares the next.
+ */
+import { Pings } from '../../core/pings.js'
+import { turn } from './turn.js'
+import type { TurnEnd } from './turn.js'
+
+/**
+ * After how many bytes a mark is due while few are open, and how many may be: with each dozen that is open
+ * they come half as often, so that they reach over all that a kernel may hold (5 MiB).
+ */
+const MARK = { every: 64 * 1024, dozen: 12, most: 36 }
+
+const RECEIPTS_MAX = 4
+
+/** The transport, as far as pings go. */
+export interface BeatWire {
+  /** Whether anything can be sent. */
+  readonly open: boolean
+  /** Bytes that were written, and those that were or will be before what is given now. */
+  readonly written: number
+  readonly given: number
+  /** The number of the last message that was handed over. */
+  readonly handed: number
+  /** Whether a ping goes out after every 64 KiB. */
+  readonly marks: boolean
+  writePing (payload: Buffer): void
+}
+
+export class Beats implements TurnEnd {
+  readonly pings = new Pings()
+
+  readonly #wire: BeatWire
+  #sinceMark = 0
+  /** A receipt is wanted for all messages up to this one. */
+  #wanted = 0
+  #waits = false
+
+  constructor (wire: BeatWire) {
+    this.#wire = wire
+    this.pings.confirmed = wire.written
+  }
+
+  beat (receipt = false): void {
+    if (this.#wire.open) this.#send(receipt)
+  }
+
+  ping (): Promise<number> {
+    if (!this.#wire.open) return Promise.resolve(Infinity)
+    return this.pings.ask(() => { this.beat() })
+  }
+
+  /** So many bytes were handed over. */
+  handed (bytes: number): void {
+    this.#sinceMark += bytes
+    const { waiting } = this.pings
+    const due = this.#sinceMark >= MARK.every << Math.floor(waiting / MARK.dozen)
+    if (due && this.#wire.marks && waiting < MARK.most) this.beat()
+  }
+
+  /** A receipt is wanted for all messages up to this one, once this turn of the event loop has ended. */
+  want (seq: number): void {
+    if (seq > this.#wanted) this.#wanted = seq
+    if (this.#waits) return
+    this.#waits = true
+    turn.add(this)
+  }
+
+  turnEnded (): void {
+    this.#waits = false
+    this.go()
+  }
+
+  /** Pings for the receipts that are wanted, if there is something new to be confirmed. */
+  go (): void {
+    const { covered, receipts } = this.pings
+    if (this.#wanted > covered && this.#wire.handed > covered && receipts < RECEIPTS_MAX) this.beat(true)
+  }
+
+  /** The closing handshake is about to begin: what its answer would leave open is asked for now. @param all also what nobody has asked for yet */
+  last (all: boolean): void {
+    const { covered } = this.pings
+    if ((all || this.#wanted > covered) && this.#wire.handed > covered) this.#send(true)
+  }
+
+  /** The round trip in ms, if the pong answers one of ours; else NaN. */
+  answered (payload: Buffer): number {
+    return this.pings.answer(payload, performance.now())
+  }
+
+  end (): void {
+    this.pings.end()
+  }
+
+  #send (receipt: boolean): void {
+    if (this.pings.full) return
+    this.#sinceMark = 0
+    const { written, given, handed } = this.#wire
+    this.#wire.writePing(this.pings.open(performance.now(), written, given, handed, receipt))
+  }
+}
