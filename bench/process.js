@@ -19,11 +19,13 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
   })
 }
 
-export function start (script, argument, cpu, flags = []) {
+/** @param plugin where another revision of the plugin is, for the server that measures it */
+export function start (script, argument, cpu, flags = [], plugin = undefined) {
   const run = [...flags, fileURLToPath(new URL(script, import.meta.url))]
+  const env = plugin === undefined ? process.env : { ...process.env, BENCH_PLUGIN: plugin }
   const child = pinned
-    ? fork(run.at(-1), argument, { execPath: 'taskset', execArgv: ['-c', String(cpu), process.execPath, ...flags] })
-    : fork(run.at(-1), argument, { execArgv: flags })
+    ? fork(run.at(-1), argument, { env, execPath: 'taskset', execArgv: ['-c', String(cpu), process.execPath, ...flags] })
+    : fork(run.at(-1), argument, { env, execArgv: flags })
   children.add(child)
   let last = 0
   const calls = new Map()
@@ -67,10 +69,14 @@ export function start (script, argument, cpu, flags = []) {
   }
 }
 
+/** What is behind the `@` of a variant's name: the plugin of another revision. */
+export const others = new Map()
+
 /** A server and its client, with so many connections between them. */
 export async function startPair (variant, { connections = 0, to = 'live', options = {}, profile = null } = {}) {
   const flags = ['--expose-gc', ...(profile === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`])]
-  const server = start('server.js', [JSON.stringify({ variant, options })], 0, flags)
+  const [name, other] = variant.split('@')
+  const server = start('server.js', [JSON.stringify({ variant: name, options })], 0, flags, others.get(other))
   const { port, path, engine } = await server.once('ready')
   const client = start('client.js', [], 1)
   // What the server expects, the client counts; when it has come, the server hears of it.

@@ -27,7 +27,8 @@ async function interleave (variants, rounds, setup, measure) {
       for (const end = Date.now() + WARM; Date.now() < end;) cost = await measure(pair, Math.ceil(ENOUGH * 1000 / cost))
       messages[pair.variant] = Math.ceil(ENOUGH * 1000 / cost)
     }
-    for (let i = 0; i < rounds; i++) for (const pair of pairs) samples[pair.variant].push(await measure(pair, messages[pair.variant]))
+    // There and back, so that what drifts favours nobody.
+    for (let i = 0; i < rounds; i++) for (const pair of i % 2 === 0 ? pairs : pairs.toReversed()) samples[pair.variant].push(await measure(pair, messages[pair.variant]))
   } finally {
     for (const pair of pairs) await pair.stop()
   }
@@ -43,7 +44,7 @@ const push = (perTurn, goals, connections = 1, variants = all) => ({
   unit: 'µs CPU per message',
   goals,
   variants,
-  run: (rounds) => interleave(variants, rounds, () => ({ connections }), ({ server }, messages) => server.call('push', { perTurn, turns: Math.ceil(messages / perTurn) }))
+  run (rounds) { return interleave(this.variants, rounds, () => ({ connections }), ({ server }, messages) => server.call('push', { perTurn, turns: Math.ceil(messages / perTurn) })) }
 })
 
 const broadcast = (perTurn, goals, connections = 1000, variants = all) => ({
@@ -52,7 +53,7 @@ const broadcast = (perTurn, goals, connections = 1000, variants = all) => ({
   unit: 'µs CPU per message',
   goals,
   variants,
-  run: (rounds) => interleave(variants, rounds, () => ({ connections }), ({ server }, messages) => server.call('broadcast', { perTurn, turns: Math.ceil(messages / (perTurn * connections)) }))
+  run (rounds) { return interleave(this.variants, rounds, () => ({ connections }), ({ server }, messages) => server.call('broadcast', { perTurn, turns: Math.ceil(messages / (perTurn * connections)) })) }
 })
 
 const echo = (goals, connections = 100, variants = all) => ({
@@ -61,14 +62,16 @@ const echo = (goals, connections = 100, variants = all) => ({
   unit: 'µs CPU per echo',
   goals,
   variants,
-  run: (rounds) => interleave(variants, rounds, () => ({ connections, to: 'echo' }), async ({ variant, server, client }, wanted) => {
-    const messages = Math.max(wanted, 4 * connections)
-    const taken = client.once('taken')
-    await server.call('begin')
-    await client.call('echo', { messages, text: variant === 'socket.io' ? `42["m","${'x'.repeat(64)}"]` : 'x'.repeat(64) })
-    await taken
-    return await server.call('end') / messages
-  })
+  run (rounds) {
+    return interleave(this.variants, rounds, () => ({ connections, to: 'echo' }), async ({ variant, server, client }, wanted) => {
+      const messages = Math.max(wanted, 4 * connections)
+      const taken = client.once('taken')
+      await server.call('begin')
+      await client.call('echo', { messages, text: variant === 'socket.io' ? `42["m","${'x'.repeat(64)}"]` : 'x'.repeat(64) })
+      await taken
+      return await server.call('end') / messages
+    })
+  }
 })
 
 const lone = {
@@ -99,10 +102,12 @@ const idle = (connections, rounds = null) => ({
   goals: [['ws', 0.75]],
   variants: ['ws', 'socket.io', 'lifeline'],
   digits: 0,
+  /** It differs little from one time to the next. */
+  enough: 3,
   async run (wanted) {
     const samples = Object.fromEntries(this.variants.map((variant) => [variant, []]))
     const resident = structuredClone(samples)
-    for (let i = 0; i < (rounds ?? Math.min(wanted, 3)); i++) {
+    for (let i = 0; i < (rounds ?? Math.min(wanted, this.enough)); i++) {
       for (const variant of this.variants) {
         const pair = await startPair(variant, { to: 'idle' })
         // What is made for the first connections only is not counted.
@@ -129,7 +134,7 @@ const heartbeat = (connections, goals) => ({
   variants: ['ws', 'lifeline'],
   async run (wanted) {
     const interval = 4_000
-    const samples = { ws: [], lifeline: [] }
+    const samples = Object.fromEntries(this.variants.map((variant) => [variant, []]))
     const longest = structuredClone(samples)
     for (let i = 0; i < Math.ceil(wanted / 3); i++) {
       for (const variant of this.variants) {
@@ -157,8 +162,8 @@ const calls = (connections, goals) => ({
   goals,
   variants: ['live', 'dead', 'push'],
   digits: 1,
-  async run (rounds) {
-    const pair = await startPair('lifeline', { connections })
+  async run (rounds, variant = 'lifeline') {
+    const pair = await startPair(variant, { connections })
     const samples = { live: [], dead: [], push: [] }
     const bytes = structuredClone(samples)
     for (let i = 0; i < rounds + 1; i++) {
@@ -196,6 +201,21 @@ const accept = {
   }
 }
 
+const SECONDS = 3
+
+/** What is asked for by time: each message is followed by a ping of its own. */
+const paced = {
+  name: 'receipts-paced',
+  title: 'a message a second to each of 1,000 connections, with and without receipts',
+  unit: 'µs CPU per message',
+  subject: 'receipts',
+  goals: [],
+  variants: ['lifeline', 'receipts'],
+  run (rounds) {
+    return interleave(this.variants, rounds, () => ({ connections: 1000 }), ({ server }) => server.call('paced', { seconds: SECONDS }))
+  }
+}
+
 /** A row of which only the cost of receipts is of interest. */
 const receipts = (row) => ({
   ...row,
@@ -210,8 +230,31 @@ export const rows = [
   broadcast(1, [['ws', 0.85], ['socket.io', 0.65]]), broadcast(10, [['ws', 0.18]]), broadcast(200, [['ws', 0.04]]),
   echo([['ws', 0.95]]), lone, idle(2000), heartbeat(10_000, [['ws', 1.3]]), calls(1000, [['live', 30], ['dead', 30], ['push', 60]]), accept,
   ...[10, 200, 2000].map((perTurn) => receipts(push(perTurn, [], 1, ['lifeline', 'receipts']))),
-  ...[1, 10, 200].map((perTurn) => receipts(broadcast(perTurn, [], 1000, ['lifeline', 'receipts'])))
+  ...[1, 10, 200].map((perTurn) => receipts(broadcast(perTurn, [], 1000, ['lifeline', 'receipts']))),
+  paced
 ]
+
+/** The rows in which this revision is held against another. */
+export const paired = rows.map((row) => {
+  const { subject = 'lifeline' } = row
+  if (row.variants.includes(subject)) return { ...row, goals: [], enough: Infinity, variants: [subject, `${subject}@that`] }
+  // A row of several figures for one server: each is a row.
+  return { ...row, figures: row.variants }
+}).flatMap(({ figures, ...row }) => figures === undefined
+  ? [row]
+  : figures.map((figure) => ({
+    ...row,
+    name: `${row.name}-${figure}`,
+    title: `${row.title}: ${figure}`,
+    variants: ['lifeline', 'lifeline@that'],
+    async run (rounds) {
+      const samples = { lifeline: [], 'lifeline@that': [] }
+      for (let i = 0; i < rounds; i++) {
+        for (const variant of i % 2 === 0 ? this.variants : this.variants.toReversed()) samples[variant].push((await row.run(1, variant))[figure][0])
+      }
+      return samples
+    }
+  })))
 
 const MANY = 10_000
 const growing = ['ws', 'lifeline']

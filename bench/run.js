@@ -2,24 +2,28 @@
  * `npm run bench`: measures all rows, prints one table with the goals beside the figures, says which are
  * missed, and writes results.json, RESULTS.md, the picture and the figures in the project's README.
  * Options: --rows a,b  --rounds N  --quick (3 rounds, no growth)  --profile (of our server, in the first row chosen)
+ *   --against REVISION (this held against another, 15 rounds; see against.js)
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { compare } from './against.js'
 import { draw } from './draw.js'
 import { profile } from './profile.js'
 import { pinned } from './process.js'
 import { asMarkdown, asTable, intoReadme, judge, machine, missed } from './report.js'
-import { growth, rows } from './rows.js'
+import { growth, paired, rows } from './rows.js'
 
-const { values } = parseArgs({ options: { rows: { type: 'string' }, rounds: { type: 'string', default: '9' }, quick: { type: 'boolean' }, profile: { type: 'boolean' } } })
-const everything = [...rows, ...growth]
+const { values } = parseArgs({ options: { rows: { type: 'string' }, rounds: { type: 'string' }, against: { type: 'string' }, quick: { type: 'boolean' }, profile: { type: 'boolean' } } })
+const everything = values.against === undefined ? [...rows, ...growth] : paired
 const named = values.rows?.split(',')
 const unknown = named?.find((name) => !everything.some((row) => row.name === name))
 if (unknown !== undefined) throw new Error(`there is no row ${unknown}; there are ${everything.map(({ name }) => name).join(', ')}`)
 const chosen = named === undefined ? (values.quick === true ? rows : everything) : everything.filter(({ name }) => named.includes(name))
-const rounds = values.quick === true ? 3 : Number(values.rounds)
+const rounds = values.quick === true ? 3 : Number(values.rounds ?? (values.against === undefined ? 9 : 15))
 
-if (values.profile === true) {
+if (values.against !== undefined) {
+  process.exitCode = await compare(values.against, chosen, rounds) ? 0 : 1
+} else if (values.profile === true) {
   await profile(chosen[0].name)
 } else {
   const figures = []

@@ -76,6 +76,19 @@ const commands = {
     await burst(server.broadcast, members, perTurn, turns, AHEAD.many)
     return cpu(before) / (perTurn * turns * members)
   },
+  /** CPU per message, in µs, of one to each in a second. */
+  async paced ({ seconds }) {
+    await clean()
+    const members = server.size()
+    const before = process.cpuUsage()
+    await expecting(seconds * members, async () => {
+      for (let i = 0; i < seconds; i++) {
+        server.broadcast(TEXT)
+        await sleep(1000)
+      }
+    })
+    return cpu(before) / (seconds * members)
+  },
   /** CPU while the driver does something: from `begin` to `end`. */
   async begin () {
     await clean()

@@ -1,6 +1,7 @@
-/** What this is about. */
+/** What this is about: as it is here, or as another revision has it. */
 import Fastify from 'fastify'
-import lifeline from '../../dist/index.js'
+
+const { default: lifeline } = await import(process.env.BENCH_PLUGIN ?? '../../dist/index.js')
 
 export async function serve ({ interval = 0 } = {}, options = {}) {
   const app = Fastify()

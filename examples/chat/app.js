@@ -28,9 +28,12 @@ export async function build (options = {}) {
       const connection = fastify.lifeline.of(request)
       const { name } = request.query
       const group = groupOf(request.params.room)
-      connection.data = { name, group }
+      connection.data = { name }
       connection.join(group)
       fastify.lifeline.broadcast({ joined: name }, { group, except: connection })
+      // Also for those who say no goodbye: reset, or found dead by the heartbeat. It has left its groups by then. (A listener
+      // of `close` would hear of all connections, also of those that no room is known of.)
+      connection.closed.then(() => { fastify.lifeline.broadcast({ left: name }, { group }) })
 
       connection.onMessage(({ data }) => {
         fastify.lifeline.broadcast({ from: name, text: String(data) }, { group, except: connection })
@@ -41,11 +44,6 @@ export async function build (options = {}) {
       const members = fastify.lifeline.group(groupOf(request.params.room))
       return { size: members.size, names: Array.from(members, ({ data }) => data.name) }
     }
-  })
-
-  // Also for those who say no goodbye: reset, or found dead by the heartbeat. It has left its groups by now.
-  fastify.lifeline.on('close', ({ data: { name, group } }) => {
-    fastify.lifeline.broadcast({ left: name }, { group })
   })
 
   return fastify

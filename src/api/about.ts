@@ -4,8 +4,10 @@
 import type { Budget, Limits } from '../core/backpressure.js'
 import type { Cause } from '../core/causes.js'
 import type { Groups } from '../core/groups.js'
-import type { Cadence, Heartbeat } from '../core/heartbeat.js'
+import type { Heartbeat } from '../core/heartbeat.js'
+import type { Cadence } from '../core/peer.js'
 import type { OutboxLimits, Undelivered } from '../core/outbox.js'
+import type { Outgoing } from '../core/outgoing.js'
 import type { PushResult } from '../core/payload.js'
 import type { Outcome } from '../core/receipts.js'
 import type { Registry } from '../core/registry.js'
@@ -52,14 +54,18 @@ export interface LifeHost<T extends object> {
   readonly groups: Groups<T>
   readonly budget: Budget
   readonly limits: Limits
+  /** How long a closing handshake may take, in ms. */
+  readonly closeTimeout: number
   opened (subject: T, about: About): void
   /** The app's code failed; `first`: for the first time on this connection. */
   failed (subject: T, about: About, error: unknown, first: boolean): void
   /** The app made a call that had to be mended or refused. */
   misused (subject: T, error: Error): void
   pushed (result: PushResult): void
-  /** Messages of the peer (`unread`), or for it (`full`), were let go. */
-  dropped (subject: T, reason: 'unread' | 'full', messages: number, bytes: number): void
+  /** Messages of the peer were let go, for nobody took them. */
+  dropped (subject: T, messages: number, bytes: number): void
+  /** A message for the peer did not fit. */
+  refused (subject: T, message: Outgoing): void
   /** What became of a message whose sender waited to know. */
   delivered (outcome: Outcome): void
   /** One more message of a peer was let go, without a word. */

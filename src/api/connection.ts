@@ -4,11 +4,15 @@
  */
 import { setMaxListeners } from 'node:events'
 import type { Writable } from 'node:stream'
+import { types } from 'node:util'
 import { closeCode } from '../core/causes.js'
-import { FST_ERR_LIFELINE_ARGUMENT } from '../core/errors.js'
+import { checkBoolean, wrongOptions } from '../core/arguments.js'
+import { FST_ERR_LIFELINE_ARGUMENT, FST_ERR_LIFELINE_INVALID_DATA } from '../core/errors.js'
 import { groupName } from '../core/groups.js'
 import { toOutgoing } from '../core/outgoing.js'
 import type { Outgoing } from '../core/outgoing.js'
+import { later, nextTurn } from '../core/later.js'
+import { pushOptions } from '../core/payload.js'
 import type { PushOptions, PushResult } from '../core/payload.js'
 import { checkDeliver } from '../core/receipts.js'
 import type { DeliverOptions, Delivery, Patience } from '../core/receipts.js'
@@ -41,6 +45,9 @@ export interface ConnectionInfo {
 /** The way in for the plugin: what it may do to a connection and an app may not. */
 export let lifeOf: (connection: Connection) => Life<Connection>
 
+/** Whether it is one. Takes anything. */
+export let isConnection: (value: unknown) => value is Connection
+
 export class Connection {
   readonly #life: Life<Connection>
   #data: ConnectionData | undefined
@@ -54,6 +61,7 @@ export class Connection {
   }
 
   static {
+    isConnection = (value): value is Connection => typeof value === 'object' && value !== null && #life in value
     lifeOf = (connection) => connection.#life
   }
 
@@ -118,6 +126,13 @@ export class Connection {
   }
 
   #push (data: unknown, options: PushOptions | undefined): PushResult {
+    if (options !== undefined) {
+      const wrong = wrongOptions(options, pushOptions)
+      if (wrong !== null) {
+        this.#life.misused(new FST_ERR_LIFELINE_INVALID_DATA(wrong))
+        return 'invalid'
+      }
+    }
     const message = this.#toOutgoing(data, options)
     return typeof message === 'string' ? message : this.#life.send(message)
   }
@@ -125,7 +140,7 @@ export class Connection {
   #toOutgoing (data: unknown, options: PushOptions | undefined): Outgoing | 'gone' | 'invalid' {
     if (!this.#life.transport.open) return 'gone'
     try {
-      return toOutgoing(data, options, false)
+      return toOutgoing(data, options)
     } catch (error) {
       this.#life.misused(error as Error)
       return 'invalid'
@@ -135,7 +150,7 @@ export class Connection {
   /**
    * Pushes a message, and waits until the peer has it: its WebSocket implementation, not its script. Needs nothing of the peer, nor
    * `receipts`. Never rejects for what the network does: see `Outcome`; only with the reason of `signal`.
-   * @throws FST_ERR_LIFELINE_ARGUMENT for a timeout or a signal that is none
+   * @throws FST_ERR_LIFELINE_ARGUMENT for an option that does not exist, a timeout or a signal that is none
    */
   deliver (data: unknown, options: DeliverOptions = {}): Promise<Delivery> {
     return this.#deliver(data, checkDeliver(options), options)
@@ -143,27 +158,32 @@ export class Connection {
 
   async #deliver (data: unknown, patience: Patience, options: DeliverOptions): Promise<Delivery> {
     const message = this.#toOutgoing(data, options)
-    if (typeof message !== 'string') {
-      patience.signal?.throwIfAborted()
-      return this.#life.deliver(message, patience)
+    if (typeof message === 'string') return this.#life.notDelivered(message)
+    if (patience.signal?.aborted === true) {
+      await nextTurn()
+      patience.signal.throwIfAborted()
     }
-    return this.#life.notDelivered(message)
+    return this.#life.deliver(message, patience)
   }
 
   /**
-   * Resolves, and never rejects, when no more than `backpressure.low` waits (and, with receipts, no more than half of what may be is
-   * unconfirmed): then the next push is taken. Also when it is over.
+   * Resolves, and never rejects: true when no more than `backpressure.low` waits (and, with receipts, no more than half of what may be
+   * is unconfirmed), then the next push is taken; false when there is nobody to push to any more. The event loop turns in between.
+   * While the peer's receipts cannot be seen, for 8 MiB wait for a reader here, it does not wait for them.
    */
-  drained (): Promise<void> {
-    return new Promise((resolve) => { this.#life.whenDrained(resolve) })
+  drained (): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#life.whenRoomy(() => { later(() => { resolve(this.#life.transport.open) }) })
+    })
   }
 
   /**
    * A stream of messages to the peer, at the peer's speed: each chunk is one message. Its end leaves the
    * connection open; it is destroyed when the connection is over.
+   * @throws FST_ERR_LIFELINE_ARGUMENT for an option that does not exist
    */
   writable (options: ConnectionWritableOptions = {}): Writable {
-    return new ConnectionWritable(this, options)
+    return new ConnectionWritable(this, this.#life, options)
   }
 
   /**
@@ -172,18 +192,21 @@ export class Connection {
    */
   join (group: string): Promise<void> {
     this.#life.join(groupName(group))
-    return Promise.resolve()
+    return nextTurn()
   }
 
   /** @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name */
   leave (group: string): Promise<void> {
     this.#life.leave(groupName(group))
-    return Promise.resolve()
+    return nextTurn()
   }
 
-  /** Pings the peer: the round trip in ms, or Infinity if the connection ends first. Never rejects. */
+  /**
+   * Pings the peer: the round trip in ms, Infinity if the connection ends first, or NaN if the answer will not be seen, for 8 MiB
+   * wait for a reader here. Never rejects.
+   */
   ping (): Promise<number> {
-    return this.#life.transport.ping()
+    return this.#life.ping()
   }
 
   /**
@@ -215,8 +238,12 @@ export class Connection {
     if (this.state === 'open') this.#life.transport.resume()
   }
 
-  /** While on (the default of the call), the heartbeat never takes this connection for dead. It is still pinged. */
+  /**
+   * While on (the default of the call), the heartbeat never takes this connection for dead. It is still pinged.
+   * @throws FST_ERR_LIFELINE_ARGUMENT for what is neither true nor false
+   */
   protect (on: boolean = true): void {
+    checkBoolean('protect: on', on)
     this.#life.protected = on
   }
 
@@ -226,7 +253,7 @@ export class Connection {
    * @throws FST_ERR_LIFELINE_ARGUMENT for what is no time
    */
   expire (at: Date | number): void {
-    const time = at instanceof Date ? at.getTime() : at
+    const time = types.isDate(at) ? Date.prototype.getTime.call(at) : at
     if (typeof time !== 'number' || Number.isNaN(time)) throw new FST_ERR_LIFELINE_ARGUMENT('expire takes a Date, or ms since the epoch')
     this.#life.expire(time)
   }

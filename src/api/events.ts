@@ -14,6 +14,10 @@ export interface Drop {
   /** How many, and their bytes together, without headers. */
   messages: number
   bytes: number
+  /** `full` alone: the message that was not taken, as it would have gone out: text as a string (JSON, if an object was pushed), bytes as a Buffer. */
+  data?: string | Buffer
+  /** `full` alone: whether it would have gone out as a binary message. */
+  binary?: boolean
 }
 
 export interface LifelineEvents {

@@ -6,6 +6,7 @@ import type { Budget, Limits } from '../core/backpressure.js'
 import { Cuts } from '../core/cuts.js'
 import type { Groups } from '../core/groups.js'
 import type { Heartbeat } from '../core/heartbeat.js'
+import type { Outgoing } from '../core/outgoing.js'
 import type { PushResult } from '../core/payload.js'
 import type { Outcome } from '../core/receipts.js'
 import type { Registry } from '../core/registry.js'
@@ -23,6 +24,7 @@ export interface HostParts {
   readonly groups: Groups<Connection>
   readonly budget: Budget
   readonly limits: Limits
+  readonly closeTimeout: number
   readonly tally: Tally
   readonly log: Log
 }
@@ -38,21 +40,25 @@ export class Host implements LifeHost<Connection> {
   readonly groups: Groups<Connection>
   readonly budget: Budget
   readonly limits: Limits
+  readonly closeTimeout: number
   readonly #tally: Tally
   readonly #log: Log
   readonly #tell: Tell
+  readonly #listened: (event: keyof LifelineEvents) => boolean
   readonly #cuts = new Cuts()
 
-  constructor ({ wheel, registry, heartbeat, groups, budget, limits, tally, log }: HostParts, tell: Tell) {
+  constructor ({ wheel, registry, heartbeat, groups, budget, limits, closeTimeout, tally, log }: HostParts, tell: Tell, listened: (event: keyof LifelineEvents) => boolean) {
     this.wheel = wheel
     this.registry = registry
     this.heartbeat = heartbeat
     this.groups = groups
     this.budget = budget
     this.limits = limits
+    this.closeTimeout = closeTimeout
     this.#tally = tally
     this.#log = log
     this.#tell = tell
+    this.#listened = listened
   }
 
   opened (connection: Connection, about: About): void {
@@ -81,9 +87,17 @@ export class Host implements LifeHost<Connection> {
     this.#tally.pushes[result]++
   }
 
-  dropped (connection: Connection, reason: 'unread' | 'full', messages: number, bytes: number): void {
-    this.#tally.dropped[reason] += messages
-    this.#tell('drop', connection, { reason, messages, bytes })
+  dropped (connection: Connection, messages: number, bytes: number): void {
+    this.#tally.dropped.unread += messages
+    this.#tell('drop', connection, { reason: 'unread', messages, bytes })
+  }
+
+  refused (connection: Connection, message: Outgoing): void {
+    this.#tally.dropped.full++
+    if (!this.#listened('drop')) return
+    // Whoever listens may keep it, and the app's bytes are still the app's.
+    const { payload, binary, size } = message.own()
+    this.#tell('drop', connection, { reason: 'full', messages: 1, bytes: size, data: payload, binary })
   }
 
   delivered (outcome: Outcome): void {

@@ -4,15 +4,17 @@
  * Invariant: it ends once, with one cause; after its end nothing is written and nothing is held.
  * Knows its subject (the app's Connection) only as something to hand on.
  */
-import { clampReason, closeCode, isSendable } from '../core/causes.js'
+import { closeCode, sayable } from '../core/causes.js'
 import type { Cause } from '../core/causes.js'
 import { FST_ERR_LIFELINE_INVALID_CLOSE } from '../core/errors.js'
 import type { Consumer } from '../core/backpressure.js'
-import type { Peer, Pulse } from '../core/heartbeat.js'
+import type { Pulse } from '../core/heartbeat.js'
+import type { Peer } from '../core/peer.js'
 import type { Outgoing } from '../core/outgoing.js'
 import type { PushResult } from '../core/payload.js'
 import { Deadline } from '../core/deadline.js'
 import { Expiry } from '../core/expiry.js'
+import { nextTurn } from '../core/later.js'
 import { Outbox } from '../core/outbox.js'
 import type { Undelivered } from '../core/outbox.js'
 import { Receipts } from '../core/receipts.js'
@@ -20,10 +22,21 @@ import type { Delivery, Patience } from '../core/receipts.js'
 import type { Limited } from '../core/tally.js'
 import type { Transport, TransportEnd, TransportOwner } from '../transports/transport.js'
 import type { About, CloseInfo, LifeHost } from './about.js'
+import { add, end as finish, remove } from './endings.js'
+import type { Ending, Endings } from './endings.js'
+import { isNewsOfTheEnd } from './news.js'
+import { Waits } from './waits.js'
+import type { Awaited } from './waits.js'
+
+/** A receipt is asked for so long after a push at the latest, in ms. */
+const ASK_WITHIN = 500
+
+/** No number: the outbox is full. */
+const REFUSED = 0
 
 const NONE: readonly Undelivered[] = Object.freeze([])
 
-export class Life<T extends object> implements Peer, TransportOwner, Consumer {
+export class Life<T extends object> implements Peer, TransportOwner, Consumer, Awaited {
   readonly about: About
   readonly transport: Transport
   readonly openedAt = Date.now()
@@ -33,19 +46,27 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
 
   readonly #host: LifeHost<T>
   readonly #subject: T
-  readonly #pulse: Pulse
+  readonly pulse: Pulse
   #id: string | undefined
   #expiry: Expiry | null = null
   /** null without receipts. */
   readonly #outbox: Outbox | null
   /** null while nobody asks what has arrived. */
   #receipts: Receipts | null
+  /** The number of the last message, and of the last that was not sent after all. */
+  #seq = 0
+  #unsent = 0
+  /** With receipts: when the next is asked for, at the latest. */
+  readonly #ask: Deadline | null
+  #closing: Deadline | null = null
   #cause: Cause | null = null
   #failed = false
   #full = false
   #shed = false
-  #whenDrained: Array<() => void> | null = null
-  #whenOver: Array<() => void> | null = null
+  /** null until somebody waits. */
+  #waits: Waits | null = null
+  /** What hangs on it. */
+  #endings: Endings = null
 
   constructor (host: LifeHost<T>, transport: Transport, about: About, subject: T) {
     this.#host = host
@@ -54,60 +75,65 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
     this.transport = transport
     this.#outbox = about.receipts === null ? null : new Outbox(transport, about.receipts)
     this.#receipts = this.#outbox === null ? null : new Receipts(transport, this.#outbox)
-    this.#pulse = host.heartbeat.watch(this, about.cadence)
+    this.#ask = this.#outbox === null ? null : new Deadline(host.wheel, () => { this.askReceipt() })
+    this.pulse = host.heartbeat.watch(this, about.cadence)
     host.registry.add(about.fd, subject)
   }
 
   /** Tells the world. Apart from the constructor, for the subject is not whole before its end. */
-  begin (): void {
-    this.#host.opened(this.#subject, this.about)
-  }
+  begin (): void { this.#host.opened(this.#subject, this.about) }
 
-  get pulse (): Pulse { return this.#pulse }
+  get state (): 'open' | 'closing' | 'closed' { return this.info !== null ? 'closed' : this.transport.open ? 'open' : 'closing' }
 
-  get state (): 'open' | 'closing' | 'closed' {
-    if (this.info !== null) return 'closed'
-    return this.transport.open ? 'open' : 'closing'
-  }
-
-  get id (): string {
-    return this.#id ??= this.#host.registry.name(this.info === null ? this.#subject : undefined)
-  }
+  get id (): string { return this.#id ??= this.#host.registry.name(this.info === null ? this.#subject : undefined) }
 
   /** Wall clock, in ms. Exact to half the heartbeat's interval. */
-  get lastSeenAt (): number {
-    return Math.round(Date.now() - (performance.now() - this.#pulse.seenAt))
-  }
+  get lastSeenAt (): number { return Math.round(Date.now() - (performance.now() - this.pulse.seenAt)) }
 
   get bufferedBytes (): number { return this.transport.bufferedBytes }
 
-  /** Sends a message; 'gone' if there is nobody, 'full' if too much waits. @param answered whether its sender waits to know what becomes of it */
-  send (message: Outgoing, answered = false): 'sent' | 'buffered' | 'full' | 'gone' {
+  /** Sends a message; 'gone' if there is nobody, 'full' if too much waits, 'invalid' if a class of the app's refused it. @param answered whether its sender waits to know what becomes of it */
+  send (message: Outgoing, answered = false): PushResult {
     const { transport } = this
     if (!transport.open) return 'gone'
     const { limit, low } = this.#host.limits
     const waiting = transport.bufferedBytes
     // While no more than `low` waits any message is taken: who awaits `drained` does not do so in vain.
     if (waiting > low && waiting + message.size > limit) return this.#refuse(message)
-    if (this.#outbox !== null && !this.#outbox.take(message, answered)) return this.#refuse(message)
-    if (transport.send(message)) return 'sent'
+    const seq = this.#outbox === null ? ++this.#seq : this.#number(message, this.#outbox, answered)
+    if (seq === REFUSED) return this.#refuse(message)
+    if (transport.send(message, seq)) return 'sent'
+    if (this.#unsent === seq) return 'invalid'
     this.#host.budget.update(this)
     return this.#shed ? 'full' : 'buffered'
+  }
+
+  /** With receipts a message is kept before it is sent. By itself: the way of those without is short. */
+  #number (message: Outgoing, outbox: Outbox, answered: boolean): number {
+    if (!outbox.fits(message.size) && !(this.#waiting.lenient && outbox.stretches)) return REFUSED
+    outbox.add(message, ++this.#seq, answered)
+    if (!this.#ask!.waiting) this.#ask!.in(ASK_WITHIN)
+    return this.#seq
   }
 
   /** Sends a message, and waits until the peer has it. Rejects by the signal alone. */
   async deliver (message: Outgoing, { timeout, signal }: Patience): Promise<Delivery> {
     const receipts = this.#receipts ??= new Receipts(this.transport, null)
+    const seq = this.#seq + 1
     const result = this.send(message, true)
     this.pushed(result)
     // Who was shed for it is about to end, and says then what became of it.
-    if (result === 'gone' || (result === 'full' && !this.#shed)) return this.#delivered({ outcome: result })
-    return this.#delivered(await receipts.wait(timeout, signal))
+    if (result === 'gone' || result === 'invalid' || (result === 'full' && !this.#shed)) {
+      await nextTurn()
+      return this.#delivered({ outcome: result })
+    }
+    return this.#delivered(await this.#waiting.forAnswer(receipts.wait(seq, timeout, signal)))
   }
 
   /** A message was not even sent. */
-  notDelivered (outcome: 'gone' | 'invalid'): Delivery {
+  async notDelivered (outcome: 'gone' | 'invalid'): Promise<Delivery> {
     this.pushed(outcome)
+    await nextTurn()
     return this.#delivered({ outcome })
   }
 
@@ -116,19 +142,36 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
     return delivery
   }
 
-  /** Messages that are kept until they are confirmed, and their bytes. */
   get unconfirmed (): { count: number, bytes: number } { return this.#receipts?.unconfirmed ?? { count: 0, bytes: 0 } }
 
-  /** Whether anything is to be waited for before it is closed: what was not sent, and what somebody wants to know to have arrived. */
-  get outstanding (): boolean { return this.bufferedBytes > 0 || (this.transport.remote && this.#receipts?.outstanding === true) }
-
-  /** Asks for a receipt of all that was sent. */
-  askReceipt (): void {
-    if (this.#receipts?.outstanding === true) this.#receipts.ask()
+  /** The shutdown has begun: it waits for what there is, and closes then. @returns the number of the last message */
+  drain (): number {
+    this.transport.claim()
+    this.askReceipt()
+    if (this.transport.remote && this.#receipts?.outstanding === true) this.#waiting.forAnswers()
+    return this.#seq
   }
 
-  /** Whether there is room for what a producer has next. */
-  get #roomy (): boolean { return this.bufferedBytes <= this.#host.limits.low && this.#receipts?.roomy !== false }
+  /**
+   * Whether anything up to this message is to be waited for before it is closed: what was not sent, and what somebody wants to know
+   * to have arrived, if that can be known.
+   */
+  outstandingUpTo (seq: number): boolean {
+    const { transport } = this
+    if (!transport.left(seq)) return true
+    return transport.remote && !transport.blind && this.#receipts?.outstandingUpTo(seq) === true
+  }
+
+  /** Asks for a receipt of all that was sent. */
+  askReceipt (): void { if (this.#receipts?.outstanding === true) this.transport.want(this.#seq) }
+
+  get #waiting (): Waits { return this.#waits ??= new Waits(this, this.#host.wheel, this.#host.limits) }
+
+  get over (): boolean { return this.info !== null }
+  get full (): boolean { return this.#full }
+  get flowing (): boolean { return this.bufferedBytes <= this.#host.limits.low }
+  get confirmed (): boolean { return this.#receipts?.roomy !== false }
+  get stretches (): boolean { return this.#receipts?.stretches !== false }
 
   #refuse (message: Outgoing): 'full' {
     this.askReceipt()
@@ -136,53 +179,30 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
       this.#full = true
       this.#host.full(this.#subject)
     }
-    this.#host.dropped(this.#subject, 'full', 1, message.size)
+    if (!this.confirmed) this.#waiting.changed()
+    this.#host.refused(this.#subject, message)
     if (this.#host.limits.policy === 'close') this.#end(closeCode.tryAgainLater, '', 'backpressure', true)
     return 'full'
   }
 
-  /** Calls back when no more than `low` waits, or it is over; at once if it is so. */
-  whenDrained (callback: () => void): void {
-    if (this.info !== null || this.#roomy) {
-      callback()
-      return
-    }
-    this.askReceipt()
-    ;(this.#whenDrained ??= []).push(callback)
-  }
+  /** Calls back when there is room for what a producer has next, or it is over; at once if it is so. @returns what takes that back */
+  whenRoomy (callback: () => void): () => void { return this.#waiting.forRoom(callback) }
 
-  #drained (): void {
-    const callbacks = this.#whenDrained
-    this.#whenDrained = null
-    if (callbacks !== null) for (const callback of callbacks) callback()
-  }
-
-  pushed (result: PushResult): void {
-    this.#host.pushed(result)
-  }
-
+  /** The round trip of a ping in ms; Infinity if it is over first, NaN if the answer will not be seen. */
+  ping (): Promise<number> { return this.#waiting.ping() }
+  pushed (result: PushResult): void { this.#host.pushed(result) }
   get groups (): ReadonlySet<string> { return this.#host.groups.groupsOf(this.#subject) }
 
-  join (group: string): void {
-    if (this.info === null) this.#host.groups.join(this.#subject, group)
-  }
+  join (group: string): void { if (this.info === null) this.#host.groups.join(this.#subject, group) }
 
-  leave (group: string): void {
-    this.#host.groups.leave(this.#subject, group)
-  }
+  leave (group: string): void { this.#host.groups.leave(this.#subject, group) }
 
   /** Starts the closing handshake, for this cause; a code or reason that may not be sent is replaced and reported. */
   close (code: number, reason: string, cause: Cause): void {
     if (this.info !== null) return
-    const sendable = isSendable(code)
-    const text = typeof reason === 'string' ? clampReason(reason) : ''
-    if (!sendable || text !== reason) {
-      const wrong = sendable
-        ? `a close reason is a string of at most 123 bytes (RFC 6455 §5.5): "${text}" was sent`
-        : `${typeof code === 'number' ? code : `a ${typeof code}`} is no close code that may be sent (RFC 6455 §7.4): ${closeCode.normal} was sent`
-      this.#host.misused(this.#subject, new FST_ERR_LIFELINE_INVALID_CLOSE(wrong))
-    }
-    this.#end(sendable ? code : closeCode.normal, text, cause, false)
+    const said = sayable(code, reason)
+    if (said.wrong !== null) this.#host.misused(this.#subject, new FST_ERR_LIFELINE_INVALID_CLOSE(said.wrong))
+    this.#end(said.code, said.reason, cause, false)
   }
 
   #end (code: number, reason: string, cause: Cause, dropped: boolean): void {
@@ -200,11 +220,24 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
 
   /** Calls back in so many ms, if it is not over by then. @returns what it can be put off by */
   after (ms: number, callback: () => void): Deadline {
-    const deadline = new Deadline(this.#host.wheel, callback)
-    deadline.in(ms)
-    this.whenOver(() => { deadline.cancel() })
+    // It may be put off by its own callback.
+    const deadline: Deadline = new Deadline(this.#host.wheel, () => {
+      callback()
+      if (!deadline.waiting) this.release(deadline)
+    })
+    this.hang(deadline, ms)
     return deadline
   }
+
+  /** It comes in so many ms, and not when it is over. */
+  hang (deadline: Deadline, ms: number): void {
+    if (this.info !== null) return
+    this.#endings = add(this.#endings, deadline)
+    deadline.in(ms)
+  }
+
+  /** It has come, or is not wanted any more. */
+  release (ending: Ending): void { this.#endings = remove(this.#endings, ending) }
 
   terminate (cause: Cause): void {
     if (this.info !== null) return
@@ -212,14 +245,16 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
     this.transport.terminate()
   }
 
-  misused (error: Error): void {
-    this.#host.misused(this.#subject, error)
-  }
+  misused (error: Error): void { this.#host.misused(this.#subject, error) }
 
-  /** Calls back when it is over; at once if it is. */
-  whenOver (callback: () => void): void {
-    if (this.info !== null) callback()
-    else (this.#whenOver ??= []).push(callback)
+  /** Calls back when it is over; at once if it is. @returns what takes that back */
+  whenOver (callback: () => void): () => void {
+    if (this.info !== null) {
+      callback()
+      return () => {}
+    }
+    this.#endings = add(this.#endings, callback)
+    return () => { this.release(callback) }
   }
 
   // As the transport sees it.
@@ -232,10 +267,7 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
     if (this.transport.open) this.close(closeCode.internalError, '', 'handler')
   }
 
-  dropped (messages: number, bytes: number): void {
-    this.#host.dropped(this.#subject, 'unread', messages, bytes)
-  }
-
+  dropped (messages: number, bytes: number): void { this.#host.dropped(this.#subject, messages, bytes) }
   ignored (): void { this.#host.ignored() }
 
   exceeded (limit: Limited, fatal: boolean): void {
@@ -246,12 +278,27 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
   flushed (): void {
     if (this.info !== null || this.#shed) return
     this.#host.budget.update(this)
-    if (!this.#roomy) return
-    if (this.#full) {
+    if (this.#full && this.#waiting.admits()) {
       this.#full = false
       if (this.transport.open) this.#host.drained(this.#subject)
     }
-    this.#drained()
+    this.#waits?.changed()
+  }
+
+  unsent (seq: number, error: unknown): void {
+    this.#unsent = seq
+    this.#receipts?.unsent(seq)
+    this.misused(error as Error)
+  }
+
+  /** The closing has begun, by whoever: it has an end. (Not a moment sooner: a slot may be nearly over when it begins.) */
+  closing (): void {
+    if (this.info !== null || this.#closing !== null) return
+    this.#closing = this.after(this.#host.closeTimeout + this.#host.wheel.slot, () => {
+      // A close that was kept for later may have been taken back.
+      if (!this.transport.open) this.terminate('heartbeat')
+      else this.#closing = null
+    })
   }
 
   received (seq: number, roundTrip: number): void {
@@ -261,11 +308,12 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
   }
 
   ended (end: TransportEnd): void {
-    this.#host.heartbeat.forget(this.#pulse)
+    this.#host.heartbeat.forget(this.pulse)
     this.#host.registry.remove(this.about.fd, this.#id)
     this.#host.groups.leaveAll(this.#subject)
     this.#host.budget.forget(this)
     this.#expiry?.cancel()
+    this.#ask?.cancel()
     // The info is what makes it over, and the id must not be entered in the registry any more.
     const info: { -readonly [K in keyof CloseInfo]: CloseInfo[K] } = {
       fd: this.about.fd,
@@ -279,57 +327,23 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer {
     }
     this.info = info
     info.id = this.id
-    this.#drained()
-    const callbacks = this.#whenOver
-    this.#whenOver = null
-    if (callbacks !== null) for (const callback of callbacks) callback()
+    this.#waits?.changed()
+    const endings = this.#endings
+    this.#endings = null
+    finish(endings)
     this.#host.closed(this.#subject, this.about, info, end.idle)
   }
 
   // As the heartbeat sees it.
 
-  heard (): number { return this.transport.heard() }
-
-  advance (): number { return this.transport.advance() }
-
-  backlog (): number { return this.transport.backlog() }
-
-  span (): number { return this.transport.span() }
-
-  waiting (): boolean { return this.bufferedBytes > 0 }
-
-  phase (): 'reading' | 'paused' | 'closing' {
-    const { transport } = this
-    if (!transport.open) return 'closing'
-    return transport.paused && !transport.peeking ? 'paused' : 'reading'
-  }
-
-  ask (): void { this.transport.beat() }
-
-  peek (on: boolean): boolean { return this.transport.peek(on) }
-
-  lost (): void {
-    this.terminate('heartbeat')
-  }
-
-  stalled (): void {
-    this.terminate('stalled')
-  }
+  get wire (): Transport { return this.transport }
+  lost (): void { this.terminate('heartbeat') }
+  stalled (): void { this.terminate('stalled') }
 
   // As the budget sees it.
 
   shed (): void {
     this.#shed = true
     this.terminate('backpressure')
-  }
-}
-
-/** The end of the connection, come back through what the app awaited (our `signal`, a pipeline): no failure of the app's. */
-function isNewsOfTheEnd (error: unknown): boolean {
-  try {
-    const { name, code } = (error ?? {}) as { name?: unknown, code?: unknown }
-    return name === 'AbortError' || code === 'ERR_STREAM_PREMATURE_CLOSE'
-  } catch {
-    return false
   }
 }

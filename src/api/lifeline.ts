@@ -3,16 +3,18 @@
  * Sync verbs are local and immediate; async verbs will one day be answered by other nodes too.
  */
 import type { FastifyRequest } from 'fastify'
+import { checkBoolean, checkOptions } from '../core/arguments.js'
 import { groupName } from '../core/groups.js'
 import { FST_ERR_LIFELINE_ARGUMENT, FST_ERR_LIFELINE_INVALID_FD, FST_ERR_LIFELINE_NO_CONNECTION } from '../core/errors.js'
-import { toOutgoing } from '../core/outgoing.js'
-import type { Outgoing } from '../core/outgoing.js'
+import { nextTurn } from '../core/later.js'
+import { toShared } from '../core/outgoing.js'
+import type { Shared } from '../core/outgoing.js'
 import type { PushOptions, PushResult } from '../core/payload.js'
 import { checkDeliver } from '../core/receipts.js'
 import type { DeliverOptions, Delivery } from '../core/receipts.js'
 import type { Registry } from '../core/registry.js'
 import type { Tally } from '../core/tally.js'
-import { lifeOf } from './connection.js'
+import { isConnection, lifeOf } from './connection.js'
 import type { Connection, ConnectionInfo } from './connection.js'
 import { Events } from './events.js'
 import { Host } from './host.js'
@@ -22,11 +24,15 @@ import type { HostParts } from './host.js'
 export const kConnection = Symbol('fastify-lifeline.connection')
 
 export interface BroadcastOptions extends PushOptions {
-  /** Only to the members of this group. */
+  /** Only to the members of this group. Not undefined: leave it out to reach everybody. */
   group?: string
-  /** Who shall not get it: fds, connections, or a list of them. */
+  /** Who shall not get it: fds, connections, or a list of them. Not undefined. */
   except?: number | Connection | ReadonlyArray<number | Connection>
 }
+
+const broadcastOptions = new Set(['group', 'except', 'binary'])
+const listOptions = new Set(['after', 'limit'])
+const sweepOptions = new Set(['close'])
 
 export interface Stats {
   /** Open or closing now. */
@@ -92,7 +98,7 @@ export class Lifeline extends Events {
     this.#parts = parts
     this.#registry = parts.registry
     this.#tally = parts.tally
-    this.#host = new Host(parts, (event, ...args) => { this.emit(event, ...args) })
+    this.#host = new Host(parts, (event, ...args) => { this.emit(event, ...args) }, (event) => this.listenerCount(event) > 0)
     this.heartbeat = {
       get running () { return parts.wheel.running },
       get bound () { return parts.bound }
@@ -134,9 +140,11 @@ export class Lifeline extends Events {
 
   /**
    * Connections as plain data, in the order of their fd: those after the fd `after` (default: all), at most `limit` (default: all).
-   * @throws FST_ERR_LIFELINE_ARGUMENT if `after` or `limit` is no number
+   * @throws FST_ERR_LIFELINE_ARGUMENT if `after` or `limit` is no number, or for an option that does not exist
    */
-  list ({ after = 0, limit = Infinity }: { after?: number, limit?: number } = {}): ConnectionInfo[] {
+  list (options: { after?: number, limit?: number } = {}): ConnectionInfo[] {
+    checkOptions('list', options, listOptions)
+    const { after = 0, limit = Infinity } = options
     if (typeof after !== 'number' || Number.isNaN(after)) throw new FST_ERR_LIFELINE_ARGUMENT('list: after is an fd')
     if (typeof limit !== 'number' || !(limit >= 0)) throw new FST_ERR_LIFELINE_ARGUMENT('list: limit is a number from 0')
     const infos: ConnectionInfo[] = []
@@ -187,7 +195,7 @@ export class Lifeline extends Events {
 
   /**
    * Pushes to one connection, and waits until the peer has it: `connection.deliver` by fd. Never rejects for what the network does.
-   * @throws FST_ERR_LIFELINE_ARGUMENT for a timeout or a signal that is none
+   * @throws FST_ERR_LIFELINE_ARGUMENT for an option that does not exist, a timeout or a signal that is none
    */
   deliver (fd: unknown, data: unknown, options: DeliverOptions = {}): Promise<Delivery> {
     const connection = this.#registry.get(fd)
@@ -195,7 +203,7 @@ export class Lifeline extends Events {
     checkDeliver(options)
     const outcome = this.#nobody(fd)
     this.#tally.deliveries[outcome]++
-    return Promise.resolve({ outcome })
+    return nextTurn().then(() => ({ outcome }))
   }
 
   /** Who is in a group, here: live, and the same for one that nobody has joined. O(1). @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name */
@@ -205,27 +213,31 @@ export class Lifeline extends Events {
 
   /** The members of a group as plain data. @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name */
   async members (name: string): Promise<ConnectionInfo[]> {
-    return Array.from(this.group(name), (connection) => connection.info())
+    const members = Array.from(this.group(name), (connection) => connection.info())
+    await nextTurn()
+    return members
   }
 
   /**
    * Pushes to every connection here, or to every member of a group. Returns to how many: those who are gone
    * or full are left out, and hold nobody up. Never throws for what is pushed.
-   * @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name
+   * @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name, for an `except` that is nobody's, for an option that does
+   * not exist: a slip must not reach everybody. So `group` and `except` must not be there and undefined, either
    */
   broadcast (data: unknown, options: BroadcastOptions = {}): number {
-    let message: Outgoing
+    checkOptions('broadcast', options, broadcastOptions)
+    const audience = 'group' in options ? this.group(options.group) : this.#registry
+    const except = 'except' in options ? toFds(options.except) : undefined
+    let message: Shared
     try {
-      message = toOutgoing(data, options, true)
+      message = toShared(data, options)
     } catch (error) {
       this.#host.misused(undefined, error as Error)
       return 0
     }
     this.#tally.broadcasts++
-    const except = toFds(options.except)
-    const members = options.group === undefined ? this.#registry.values() : this.group(options.group)
     let count = 0
-    for (const connection of members) {
+    for (const connection of audience.values()) {
       if (except?.has(connection.fd) === true) continue
       const result = lifeOf(connection).send(message)
       if (result === 'sent' || result === 'buffered') count++
@@ -233,20 +245,29 @@ export class Lifeline extends Events {
     return count
   }
 
-  /** Closes the connection with this fd or id; true if there was one. */
+  /** Closes the connection with this fd or id; true if there was one. What is neither is reported, and false: it names nobody. */
   async disconnect (target: number | string, code?: number, reason?: string): Promise<boolean> {
+    if (typeof target !== 'string' && typeof target !== 'number') {
+      this.#host.misused(undefined, new FST_ERR_LIFELINE_ARGUMENT(`disconnect: the target is an fd or an id, not ${target === null ? 'null' : `of type ${typeof target}`}`))
+      return false
+    }
     const connection = typeof target === 'string' ? this.#registry.byId(target) : this.#registry.get(target)
-    if (connection === undefined || connection.state !== 'open') return false
-    connection.close(code, reason)
-    return true
+    const found = connection?.state === 'open'
+    if (found) connection.close(code, reason)
+    await nextTurn()
+    return found
   }
 
   /**
    * What the heartbeat would do, now: whoever has been silent is asked; the fds of those who were asked
    * at least `timeout` ms ago and have stayed silent since are returned, and, if `close` (the default), terminated.
    * Also with `heartbeat: false`, for an app that keeps its own time.
+   * @throws FST_ERR_LIFELINE_ARGUMENT for a `close` that is neither true nor false, or for an option that does not exist
    */
-  sweep ({ close = true }: { close?: boolean } = {}): number[] {
+  sweep (options: { close?: boolean } = {}): number[] {
+    checkOptions('sweep', options, sweepOptions)
+    const close = 'close' in options ? options.close : true
+    checkBoolean('sweep: close', close)
     const { heartbeat, timeout } = this.#parts
     const lives = Array.from(this.#registry.values(), lifeOf)
     const overdue = heartbeat.sweep(lives.map((life) => life.pulse), timeout)
@@ -256,8 +277,16 @@ export class Lifeline extends Events {
   }
 }
 
-function toFds (except: BroadcastOptions['except']): Set<number> | undefined {
-  if (except === undefined) return undefined
-  const list = Array.isArray(except) ? except : [except as number | Connection]
-  return new Set(list.map((one) => typeof one === 'number' ? one : one.fd))
+/** @throws FST_ERR_LIFELINE_ARGUMENT for what is nobody's */
+function toFds (except: unknown): Set<number> {
+  const list: unknown[] = Array.isArray(except) ? except : [except]
+  // `map` and its like leave out the holes of a list.
+  return new Set(Array.from(list, toFd))
+}
+
+function toFd (one: unknown): number {
+  if (isConnection(one)) return one.fd
+  // Whoever had this number may have left. 0 is nobody's: that of an ordinary request.
+  if (typeof one === 'number' && Number.isSafeInteger(one) && one > 0) return one
+  throw new FST_ERR_LIFELINE_ARGUMENT(`broadcast: except is an fd, a Connection, or a list of them, not ${typeof one === 'number' ? one : one === null ? 'null' : `of type ${typeof one}`}`)
 }

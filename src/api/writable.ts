@@ -1,53 +1,89 @@
 /**
  * A connection as a Node stream: a chunk is a message, and a chunk is done when there is room for the next.
- * Invariant: nothing is written past the limit of the connection, so `pipeline` flows at the peer's speed.
+ * Invariant: nothing is written past the limit of the connection, so `pipeline` flows at the peer's speed; nothing is
+ * left of it on the connection when it is done.
  */
 import { Writable } from 'node:stream'
+import { checkBoolean, checkOptions } from '../core/arguments.js'
 import { FST_ERR_LIFELINE_INVALID_DATA } from '../core/errors.js'
+import { later } from '../core/later.js'
 import type { PushOptions, PushResult } from '../core/payload.js'
-import type { CloseInfo } from './about.js'
 
 export interface ConnectionWritableOptions extends PushOptions {
   /** Chunks may be anything that can be pushed, not only strings and bytes. @default false */
   objectMode?: boolean
 }
 
+const writableOptions = new Set(['objectMode', 'binary'])
+
 /** What it writes to. */
 interface Target {
-  readonly bufferedBytes: number
-  readonly closed: Promise<CloseInfo>
   push (data: unknown, options?: PushOptions): PushResult
-  drained (): Promise<void>
 }
+
+/** What it hears from that. */
+interface Source {
+  whenRoomy (callback: () => void): () => void
+  whenOver (callback: () => void): () => void
+}
+
+/** So many chunks are done before the loop turns: a source that never waits must not keep it from that. */
+const AT_ONCE = 64
 
 export class ConnectionWritable extends Writable {
   readonly #target: Target
+  readonly #source: Source
   readonly #options: PushOptions
+  #release: (() => void) | null = null
+  /** Takes back that it waits for room. */
+  #forget: (() => void) | null = null
+  #atOnce = 0
 
-  constructor (target: Target, { objectMode = false, ...options }: ConnectionWritableOptions) {
+  constructor (target: Target, source: Source, given: ConnectionWritableOptions) {
+    checkOptions('writable', given, writableOptions)
+    const { objectMode = false, ...options } = given
+    checkBoolean('writable: objectMode', objectMode)
+    if (options.binary !== undefined) checkBoolean('writable: binary', options.binary)
     super({ objectMode, decodeStrings: false })
     this.#target = target
+    this.#source = source
     this.#options = options
-    const destroy = (): void => { this.destroy() }
-    target.closed.then(destroy, destroy)
+    const release = source.whenOver(() => { this.destroy() })
+    if (!this.destroyed) this.#release = release
   }
 
-  /** Neither of these promises is ever rejected. */
-  #whenDrained (callback: () => void): void {
-    this.#target.drained().then(callback, callback)
+  #whenRoomy (callback: () => void): void {
+    let called = false
+    const forget = this.#source.whenRoomy(() => {
+      called = true
+      this.#forget = null
+      this.#inTurn(callback)
+    })
+    if (!called) this.#forget = forget
+  }
+
+  #inTurn (callback: () => void): void {
+    if (++this.#atOnce <= AT_ONCE) {
+      callback()
+      return
+    }
+    this.#atOnce = 0
+    later(callback)
   }
 
   override _write (chunk: unknown, encoding: BufferEncoding, done: (error?: Error | null) => void): void {
     const result = this.#target.push(chunk, this.#options)
     switch (result) {
       case 'sent':
-        done()
+        this.#inTurn(done)
         break
       case 'buffered':
-        this.#whenDrained(done)
+        this.#whenRoomy(done)
         break
       case 'full':
-        this.#whenDrained(() => { this._write(chunk, encoding, done) })
+        this.#whenRoomy(() => {
+          if (!this.destroyed) this._write(chunk, encoding, done)
+        })
         break
       case 'gone':
         // As when the connection ends: an error that nobody listens to would end the process.
@@ -56,5 +92,11 @@ export class ConnectionWritable extends Writable {
       case 'invalid':
         done(new FST_ERR_LIFELINE_INVALID_DATA('see the error event before this one'))
     }
+  }
+
+  override _destroy (error: Error | null, done: (error?: Error | null) => void): void {
+    this.#release?.()
+    this.#forget?.()
+    done(error)
   }
 }

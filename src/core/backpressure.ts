@@ -9,6 +9,8 @@ export interface Limits {
   readonly limit: number
   readonly low: number
   readonly policy: 'drop' | 'close'
+  /** How long nothing may move while something waits, in ms. */
+  readonly stallTimeout: number
 }
 
 /** Somebody for whom bytes wait. */

@@ -102,3 +102,12 @@ export function clampReason (reason: string): string {
   while ((bytes[end]! & 0xc0) === 0x80) end--
   return bytes.toString('utf8', 0, end)
 }
+
+/** A close code and a reason as they may be sent, and what was wrong with those that were given; null: nothing. */
+export function sayable (code: number, reason: string): { code: number, reason: string, wrong: string | null } {
+  const text = typeof reason === 'string' ? clampReason(reason) : ''
+  if (!isSendable(code)) {
+    return { code: closeCode.normal, reason: text, wrong: `${typeof code === 'number' ? code : `a ${typeof code}`} is no close code that may be sent (RFC 6455 §7.4): ${closeCode.normal} was sent` }
+  }
+  return { code, reason: text, wrong: text === reason ? null : `a close reason is a string of at most 123 bytes (RFC 6455 §5.5): "${text}" was sent` }
+}

@@ -1,5 +1,6 @@
 /**
  * Something that is to happen once, after a time, in the wheel: exact to a slot, and cheap to put off.
+ * Invariant: it does not happen before what has come by then was read. (After a stall a timer fires before queued input is.)
  */
 import { Entry } from './wheel.js'
 import type { Wheel } from './wheel.js'
@@ -7,6 +8,7 @@ import type { Wheel } from './wheel.js'
 export class Deadline extends Entry {
   readonly #wheel: Wheel
   readonly #callback: () => void
+  #late: NodeJS.Immediate | null = null
 
   constructor (wheel: Wheel, callback: () => void) {
     super()
@@ -14,18 +16,29 @@ export class Deadline extends Entry {
     this.#callback = callback
   }
 
-  get waiting (): boolean { return this.next !== null }
+  get waiting (): boolean { return this.next !== null || this.#late !== null }
 
   /** In so many ms from now, whatever was said before. */
   in (ms: number): void {
+    this.cancel()
     this.#wheel.wait(this, this.#wheel.turns(ms))
   }
 
   cancel (): void {
+    if (this.#late !== null) clearImmediate(this.#late)
+    this.#late = null
     this.#wheel.cancel(this)
   }
 
   override due (): void {
-    this.#callback()
+    const { turn } = this.#wheel
+    if (!this.#wheel.wasLate(turn - 1, 0)) {
+      this.#callback()
+      return
+    }
+    this.#late = setImmediate(() => {
+      this.#late = null
+      this.#callback()
+    })
   }
 }

@@ -1,45 +1,13 @@
 /**
  * Finds peers that are gone, without ever taking a live one for dead.
  * Invariant: a peer last heard at time t is declared lost no later than
- * t + interval + timeout + one slot, and never before it was asked and had `timeout` to answer.
+ * t + interval + timeout + one slot, and never before a ping to it was written and had `timeout` to be answered.
  * Knows nothing of sockets: a peer is a few methods. Counts nothing per message: it compares
  * counters when a peer is due.
  */
+import type { Cadence, Peer } from './peer.js'
 import { Entry } from './wheel.js'
 import type { Wheel } from './wheel.js'
-
-/** What the heartbeat sees of a connection. */
-export interface Peer {
-  /** Grows whenever anything is heard from the peer. */
-  heard (): number
-  /** Grows whenever something that waited has been taken. */
-  advance (): number
-  /** Bytes that wait here, or were written and are not known to have arrived. */
-  backlog (): number
-  /** Those of them that the peer has to take in before it can answer anything. */
-  span (): number
-  /** Whether bytes wait here. */
-  waiting (): boolean
-  /** `reading`: we hear the peer. `paused`: we do not listen. `closing`: the closing handshake is under way. */
-  phase (): 'reading' | 'paused' | 'closing'
-  /** Whether the app asked that this peer is never declared lost. */
-  readonly protected: boolean
-  /** Sends a ping. */
-  ask (): void
-  /** Reads on, although paused, until something is heard: the only way to judge a paused peer. False if it cannot. */
-  peek (on: boolean): boolean
-  /** The peer is gone. */
-  lost (): void
-  /** The peer lives, but has taken nothing for too long. */
-  stalled (): void
-}
-
-export interface Cadence {
-  /** How long a peer may be silent before it is asked, in ms. */
-  readonly interval: number
-  /** How long it then has to answer, in ms. */
-  readonly timeout: number
-}
 
 /** The slowest line that we are patient with, in bytes per ms: 32 kbit/s. */
 const SLOWEST = 4
@@ -50,7 +18,7 @@ const SLOWEST = 4
  */
 const much = (timeout: number): number => Math.min(64 * 1024, SLOWEST * timeout)
 
-/** What a peer has to take in within `stallTimeout`, in bytes, before it can answer: twice what usually lies between two pings. */
+/** What a peer has to take in within `stallTimeout`, in bytes, where nothing is seen of it: twice what usually lies between two pings. */
 const STRETCH = 128 * 1024
 
 const UNASKED = -1
@@ -58,29 +26,32 @@ const UNASKED = -1
 /** Fresh pings that one suspicion can get because of stalls: a process that always stalls must still find the dead. */
 const GRACES = 3
 
+/** Of a loop that was away for longer than a quarter of the time to answer the peer's answer may still be unread, in ms at the most. */
+const STALL_MAX = 2_500
+
 /** The state of one watched peer, and its place in the wheel. */
 export class Pulse extends Entry {
   readonly peer: Peer
   readonly cadence: Cadence | null
   readonly #heartbeat: Heartbeat
-  /** When something new was last seen to have come from the peer; monotonic, ms; and the turn. */
+  /** When something new was last seen to have come from the peer; monotonic, ms. */
   seenAt: number
-  seenTurn: number
+  heard = -1
   /** What `advance` was, and the turn since when bytes wait without any; UNASKED while none do. */
   advance = 0
   waitingSince = UNASKED
-  /** The turn in which it was asked because it was silent, and the time; UNASKED while it is not suspected. */
+  /** Whether it was heard since. */
+  spoke = false
+  /** The turn in which it was asked because it was silent, and by which ping; UNASKED while it is not suspected. */
   asked = UNASKED
-  askedAt = 0
+  ping = 0
   graces = 0
   /** The turn of the last ping, whatever the reason. */
   pinged: number
-  /** The turn in which it was found paused, or closing; 0 while it is not. */
+  /** The turn in which it was found paused; 0 while it is not. */
   pausedTurn = 0
-  closingTurn = 0
   peeking = false
   forgotten = false
-  heard = -1
 
   constructor (heartbeat: Heartbeat, peer: Peer, cadence: Cadence | null, now: number, turn: number) {
     super()
@@ -88,12 +59,18 @@ export class Pulse extends Entry {
     this.peer = peer
     this.cadence = cadence
     this.seenAt = now
-    this.seenTurn = turn
     this.pinged = turn
   }
 
   override due (): void {
     this.#heartbeat.check(this)
+  }
+
+  override refined (times: number): void {
+    this.pinged *= times
+    this.pausedTurn *= times
+    if (this.asked !== UNASKED) this.asked *= times
+    if (this.waitingSince !== UNASKED) this.waitingSince *= times
   }
 }
 
@@ -103,9 +80,10 @@ export class Heartbeat {
   readonly #wheel: Wheel
   readonly #now: () => number
   readonly #stallTimeout: number
-  readonly #closeTimeout: number
+  /** How often those without a cadence are looked at, in ms. */
+  readonly #unhurried: number
   readonly #counts: HeartbeatCounts
-  readonly #overdue: Pulse[] = []
+  readonly #doubted: Pulse[] = []
   #verifying: NodeJS.Immediate | null = null
   #spread = 0
 
@@ -117,12 +95,12 @@ export class Heartbeat {
   ) {
     this.#wheel = wheel
     this.#stallTimeout = options.stallTimeout
-    this.#closeTimeout = options.closeTimeout
+    this.#unhurried = options.closeTimeout
     this.#counts = counts
     this.#now = now
   }
 
-  /** Watches a peer until `forget`. Without a cadence it is never asked nor lost; only its closing is seen through. */
+  /** Watches a peer until `forget`. Without a cadence it is never asked nor lost; only one that takes nothing is found. */
   watch (peer: Peer, cadence: Cadence | null): Pulse {
     const pulse = new Pulse(this, peer, cadence, this.#now(), this.#wheel.turn)
     // The golden ratio spreads the first checks, and so the pings, evenly over the period.
@@ -142,17 +120,13 @@ export class Heartbeat {
    * asked at least `timeout` ms ago and have not answered since.
    */
   sweep (pulses: Iterable<Pulse>, timeout: number): Set<Pulse> {
-    const turn = this.#wheel.turn
     const overdue = new Set<Pulse>()
     for (const pulse of pulses) {
-      if (pulse.peer.phase() !== 'reading') continue
-      if (this.#listen(pulse)) {
-        this.#relax(pulse)
-      } else if (pulse.asked === UNASKED || this.#wheel.lateTurn > pulse.asked) {
-        this.#suspect(pulse)
-      } else if (turn >= this.#deadline(pulse, pulse.cadence?.timeout ?? timeout)) {
-        overdue.add(pulse)
-      }
+      if (pulse.peer.wire.phase() !== 'reading') continue
+      const patience = pulse.cadence?.timeout ?? timeout
+      if (this.#listen(pulse)) this.#relax(pulse)
+      else if (pulse.asked === UNASKED || this.#wasAway(pulse, patience)) this.#suspect(pulse)
+      else if (this.#left(pulse, patience) <= 0) overdue.add(pulse)
     }
     return overdue
   }
@@ -166,69 +140,76 @@ export class Heartbeat {
   stop (): void {
     if (this.#verifying !== null) clearImmediate(this.#verifying)
     this.#verifying = null
-    this.#overdue.length = 0
+    this.#doubted.length = 0
   }
 
   /** Peers are looked at twice an interval, so that none is silent for longer than one before it is asked. */
   #period (pulse: Pulse): number {
-    return Math.max(1, Math.floor((pulse.cadence?.interval ?? 2 * this.#closeTimeout) / 2 / this.#wheel.slot))
+    return Math.max(1, Math.floor((pulse.cadence?.interval ?? 2 * this.#unhurried) / 2 / this.#wheel.slot))
   }
 
   check (pulse: Pulse): void {
     const { peer, cadence } = pulse
-    const turn = this.#wheel.turn
     const period = this.#period(pulse)
-    const phase = peer.phase()
+    const phase = peer.wire.phase()
     if (phase === 'closing') {
-      this.#seeOut(pulse)
+      peer.closing()
+      this.#wheel.wait(pulse, period)
       return
     }
     const alive = this.#listen(pulse)
     if (alive) this.#relax(pulse)
-    const stuck = this.#isStuck(pulse)
-    if (alive || cadence === null) {
-      if (stuck) {
-        peer.stalled()
-        return
-      }
+    // A peer that we do not listen to may wait for us.
+    const untilStuck = alive || cadence === null || phase === 'reading' ? this.#untilStuck(pulse) : Infinity
+    if (untilStuck <= 0) {
+      this.#doubt(pulse)
+    } else if (alive || cadence === null) {
       if (cadence !== null) this.#keepOpen(pulse, period)
+      this.#wheel.wait(pulse, Math.min(period, untilStuck))
+    } else if (phase === 'reading' || this.#looksAtPaused(pulse, cadence)) {
+      this.#judge(pulse, cadence, Math.min(period, untilStuck))
+    } else {
+      this.#keepOpen(pulse, period)
       this.#wheel.wait(pulse, period)
-      return
     }
-    if (phase === 'paused') {
-      // Whatever it was suspected of before, we have stopped listening since.
-      pulse.asked = UNASKED
-      pulse.graces = 0
-      if (pulse.pausedTurn === 0) pulse.pausedTurn = turn
-      const patience = this.#wheel.turns(cadence.interval + cadence.timeout)
-      pulse.peeking = !peer.protected && turn - pulse.pausedTurn >= patience && peer.peek(true)
-      if (!pulse.peeking) {
-        this.#keepOpen(pulse, period)
-        this.#wheel.wait(pulse, period)
-        return
-      }
-    }
-    const afterStall = this.#wheel.lateTurn > pulse.asked && pulse.graces < GRACES
-    if (pulse.asked === UNASKED || afterStall) {
-      if (pulse.asked !== UNASKED) pulse.graces++
+  }
+
+  /** Whether a paused peer is to be judged now: then it is read on from until it is heard. */
+  #looksAtPaused (pulse: Pulse, { interval, timeout }: Cadence): boolean {
+    const turn = this.#wheel.turn
+    // Whatever it was suspected of before, we have stopped listening since.
+    pulse.asked = UNASKED
+    pulse.graces = 0
+    if (pulse.pausedTurn === 0) pulse.pausedTurn = turn
+    const patience = this.#wheel.turns(interval + timeout)
+    pulse.peeking = !pulse.peer.protected && turn - pulse.pausedTurn >= patience && pulse.peer.wire.peek(true)
+    return pulse.peeking
+  }
+
+  /** Of a silent peer. @param atMost the turns until the next look */
+  #judge (pulse: Pulse, { timeout }: Cadence, atMost: number): void {
+    const away = pulse.asked !== UNASKED && pulse.graces < GRACES && this.#wasAway(pulse, timeout)
+    if (pulse.asked === UNASKED || away) {
+      if (away) pulse.graces++
       this.#suspect(pulse)
-      this.#wheel.wait(pulse, Math.min(period, this.#wheel.turns(cadence.timeout)))
-      return
     }
-    // Turns that were a little late are made up for by shorter ones: the clock has the last word.
-    const early = this.#now() - pulse.askedAt < cadence.timeout
-    const left = Math.max(this.#deadline(pulse, cadence.timeout) - turn, early ? 1 : 0)
-    if (left > 0) this.#wheel.wait(pulse, Math.min(period, left))
+    const left = this.#left(pulse, timeout)
+    if (left > 0) this.#wheel.wait(pulse, Math.min(atMost, this.#wheel.turns(left)))
     else this.#doubt(pulse)
+  }
+
+  /** Whether the loop was away since it was asked for so long that its answer may be unread. */
+  #wasAway (pulse: Pulse, timeout: number): boolean {
+    return this.#wheel.wasLate(pulse.asked, Math.max(this.#wheel.slot, Math.min(timeout / 4, STALL_MAX)))
   }
 
   /** Whether the peer has shown life since the last look. */
   #listen (pulse: Pulse): boolean {
-    const heard = pulse.peer.heard()
+    const heard = pulse.peer.wire.heard()
     const alive = heard !== pulse.heard
     if (alive) {
       pulse.seenAt = this.#now()
-      pulse.seenTurn = this.#wheel.turn
+      pulse.spoke = true
     }
     pulse.heard = heard
     return alive
@@ -240,7 +221,7 @@ export class Heartbeat {
     pulse.pausedTurn = 0
     if (pulse.peeking) {
       pulse.peeking = false
-      pulse.peer.peek(false)
+      pulse.peer.wire.peek(false)
     }
   }
 
@@ -254,69 +235,80 @@ export class Heartbeat {
 
   #suspect (pulse: Pulse): void {
     pulse.asked = this.#wheel.turn
-    pulse.askedAt = this.#now()
-    this.#ask(pulse)
+    pulse.ping = this.#ask(pulse)
   }
 
-  #ask (pulse: Pulse): void {
+  #ask (pulse: Pulse): number {
     pulse.pinged = this.#wheel.turn
     this.#counts.pings++
-    pulse.peer.ask()
+    return pulse.peer.wire.beat()
   }
 
-  /** The turn in which a suspect is overdue. @param timeout in ms */
-  #deadline (pulse: Pulse, timeout: number): number {
-    const deadline = pulse.asked + this.#wheel.turns(timeout)
-    if (pulse.peer.backlog() <= much(timeout)) return deadline
-    const patience = this.#stallTimeout * Math.max(1, pulse.peer.span() / STRETCH)
-    return Math.max(deadline, pulse.seenTurn + this.#wheel.turns(patience))
+  /** How long a suspect still has, in ms. @param timeout in ms */
+  #left (pulse: Pulse, timeout: number): number {
+    const { peer } = pulse
+    const now = this.#now()
+    const askedAt = peer.wire.beatenAt(pulse.ping)
+    // It was not even asked yet: the ping waits for what ws compresses, for this peer or for others.
+    if (Number.isNaN(askedAt)) return timeout
+    const left = askedAt + timeout - now
+    if (peer.wire.backlog() <= much(timeout)) return left
+    return Math.max(left, pulse.seenAt + this.#patience(peer.wire.span()) - now)
   }
 
-  /** Whether bytes have waited for `stallTimeout` without the peer taking any. */
-  #isStuck (pulse: Pulse): boolean {
-    if (!pulse.peer.waiting()) {
+  /** How long a peer may take for so many bytes of which nothing is seen, in ms. */
+  #patience (bytes: number): number {
+    return this.#stallTimeout * Math.max(1, bytes / STRETCH)
+  }
+
+  /** In how many turns bytes will have waited for too long without the peer taking any; Infinity: none wait. */
+  #untilStuck (pulse: Pulse): number {
+    const waiting = pulse.peer.wire.waiting()
+    if (waiting === 0) {
       pulse.waitingSince = UNASKED
-      return false
+      return Infinity
     }
-    const advance = pulse.peer.advance()
+    const advance = pulse.peer.wire.advance()
     if (pulse.waitingSince === UNASKED || advance !== pulse.advance) {
       pulse.advance = advance
       pulse.waitingSince = this.#wheel.turn
-      return false
+      pulse.spoke = false
     }
-    return this.#wheel.turn - pulse.waitingSince >= this.#wheel.turns(this.#stallTimeout)
+    // What was written at once is taken at once, as far as can be seen.
+    return pulse.waitingSince + this.#wheel.turns(this.#patience(waiting)) - this.#wheel.turn
   }
 
   /** After a stall a timer fires before queued input is read: judge behind the poll phase, not before it. */
   #doubt (pulse: Pulse): void {
-    this.#overdue.push(pulse)
+    this.#doubted.push(pulse)
     this.#verifying ??= setImmediate(this.#verify)
   }
 
   readonly #verify = (): void => {
     this.#verifying = null
-    for (const pulse of this.#overdue.splice(0)) {
-      if (pulse.forgotten) continue
-      const phase = pulse.peer.phase()
-      if (phase === 'closing') {
-        this.#seeOut(pulse)
-      } else if (this.#listen(pulse) || pulse.peer.protected) {
-        this.#relax(pulse)
-        this.#wheel.wait(pulse, this.#period(pulse))
-      } else if (phase === 'paused') {
-        this.#wheel.wait(pulse, 1)
-      } else {
-        this.lose(pulse)
-      }
+    for (const pulse of this.#doubted.splice(0)) {
+      if (!pulse.forgotten) this.#conclude(pulse)
     }
   }
 
-  /** ws bounds a closing handshake that it began; a peer that only half-closed is ours to bound. */
-  #seeOut (pulse: Pulse): void {
-    const turn = this.#wheel.turn
-    const timeout = this.#wheel.turns(this.#closeTimeout)
-    if (pulse.closingTurn === 0) pulse.closingTurn = turn
-    if (turn - pulse.closingTurn >= timeout) pulse.peer.lost()
-    else this.#wheel.wait(pulse, timeout)
+  #conclude (pulse: Pulse): void {
+    const { peer, cadence } = pulse
+    const phase = peer.wire.phase()
+    if (phase === 'closing' || (phase === 'paused' && cadence !== null)) {
+      this.#wheel.wait(pulse, 1)
+      return
+    }
+    if (this.#listen(pulse)) this.#relax(pulse)
+    const stuck = this.#untilStuck(pulse) <= 0
+    // A suspect is one that was silent, and is still.
+    const suspected = cadence !== null && pulse.asked !== UNASKED
+    if (stuck && (!suspected || pulse.spoke)) {
+      peer.stalled()
+    } else if (suspected && !peer.protected && (stuck || this.#left(pulse, cadence.timeout) <= 0)) {
+      this.lose(pulse)
+    } else {
+      this.#relax(pulse)
+      this.#wheel.wait(pulse, this.#period(pulse))
+    }
   }
 }

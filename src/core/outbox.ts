@@ -1,10 +1,10 @@
 /**
  * The messages of one connection that its peer is not known to have, oldest first.
  * Invariant: their numbers follow each other without a gap, and no more bytes or messages are held than allowed
- * (while at least half is free a message of any size is taken: who awaits that does not do so in vain). Payloads are referred to, not copied.
+ * (while at least half is free a message of any size is taken: who awaits that does not do so in vain). What is held is
+ * nobody else's to change.
  */
-import { Kept } from './outgoing.js'
-import type { Outgoing } from './outgoing.js'
+import { Outgoing } from './outgoing.js'
 import type { Payload } from './payload.js'
 
 /** How much may be unconfirmed. */
@@ -34,17 +34,34 @@ export interface Asks {
 /** After so many messages a receipt is asked for, or after a quarter of what may be unconfirmed: a ping costs as much as dozens of messages. */
 const ASK_AFTER = 500
 
+/**
+ * How much more is kept while the peer's receipts cannot be seen, because too much stands before them, in bytes: what comes of
+ * that when each message is answered by one as long. And what a message counts for then beside its bytes.
+ */
+export const MORE = 16 * 1024 * 1024
+const EACH = 64
+
+/** The moment of a message that nobody will ask for: its payload is not kept. */
+const ANSWERED = -1
+
+function answered (size: number): Outgoing {
+  const message = new Outgoing('', false, size)
+  message.at = ANSWERED
+  return message
+}
+
+/** In the place of a message that was not sent after all. */
+const NOTHING = answered(0)
+
 export class Outbox {
-  count = 0
   bytes = 0
-  /** The number of the newest message. */
-  last = 0
 
   readonly #wire: Asks
   readonly #limits: OutboxLimits
-  #list: Array<Kept | null> = []
-  /** Where the oldest is in the list. */
+  #list: Array<Outgoing | null> = []
+  /** Where the oldest is in the list, and its number less 1. */
   #first = 0
+  #before = 0
   /** What came since a receipt was last asked for. */
   #newMessages = 0
   #newBytes = 0
@@ -54,47 +71,66 @@ export class Outbox {
     this.#limits = limits
   }
 
+  get count (): number { return this.#list.length - this.#first }
+
   /** Whether at least half of it is free. */
   get roomy (): boolean {
     return this.bytes <= this.#limits.limit / 2 && this.count <= this.#limits.messages / 2
   }
 
-  /**
-   * Takes the message that is about to be given to the wire; false if it does not fit.
-   * @param answered whether its sender is told what becomes of it: then nobody will ask for the payload
-   */
-  take (message: Outgoing, answered: boolean): boolean {
-    const { size } = message
+  /** Whether such a message may be taken. */
+  fits (size: number): boolean {
     const { limit, messages } = this.#limits
-    if ((this.count >= messages || this.bytes + size > limit) && !this.roomy) return false
-    this.#list.push(answered ? new Kept(message, true) : message.kept)
-    this.count++
-    this.last++
+    return (this.count < messages && this.bytes + size <= limit) || this.roomy
+  }
+
+  /** Whether more is taken than allowed while the peer's receipts cannot be seen: a message of any size. */
+  get stretches (): boolean {
+    const { limit, messages } = this.#limits
+    return this.bytes + EACH * this.count <= limit + EACH * messages + MORE
+  }
+
+  /** All up to this number are confirmed; and the number of the newest. */
+  get confirmed (): number { return this.#before }
+
+  get last (): number { return this.#before + this.count }
+
+  /**
+   * Takes a message that was sent.
+   * @param seq its number: the next
+   * @param toldOf whether its sender is told what becomes of it: then nobody will ask for its payload
+   */
+  add (message: Outgoing, seq: number, toldOf: boolean): void {
+    const { size } = message
+    if (this.#list.length === 0) this.#before = seq - 1
+    this.#list.push(toldOf ? answered(size) : message.keep())
     this.bytes += size
     this.#newBytes += size
     this.#newMessages++
-    if (this.#newMessages >= ASK_AFTER || this.#newMessages >= messages / 4 || this.#newBytes >= limit / 4) {
-      this.#newMessages = this.#newBytes = 0
-      this.#wire.want(this.last)
-    }
-    return true
+    const { limit, messages } = this.#limits
+    if (this.#newMessages < ASK_AFTER && this.#newMessages < messages / 4 && this.#newBytes < limit / 4) return
+    this.#newMessages = this.#newBytes = 0
+    this.#wire.want(seq)
+  }
+
+  /** The message with this number was not sent after all. */
+  drop (seq: number): void {
+    const at = this.#first + seq - this.#before - 1
+    if (at < this.#first || at >= this.#list.length) return
+    this.bytes -= this.#list[at]!.size
+    this.#list[at] = NOTHING
   }
 
   /** The peer has all messages up to this one. */
   confirm (seq: number): void {
-    const confirmed = this.count - (this.last - seq)
+    const confirmed = Math.min(this.count, seq - this.#before)
     if (confirmed <= 0) return
-    if (confirmed >= this.count) {
-      this.count = this.bytes = this.#first = 0
-      this.#list = []
-      return
-    }
     const end = this.#first + confirmed
     for (let i = this.#first; i < end; i++) {
       this.bytes -= this.#list[i]!.size
       this.#list[i] = null
     }
-    this.count -= confirmed
+    this.#before += confirmed
     this.#first = end
     // What was confirmed in front is cut off when it is more than what is left: seldom enough.
     if (end < this.count) return
@@ -109,11 +145,11 @@ export class Outbox {
    */
   list (now: number, wall: number): Undelivered[] {
     const list: Undelivered[] = []
-    let seq = this.last - this.count
+    let seq = this.#before
     for (let i = this.#first; i < this.#list.length; i++) {
       const { payload, binary, at } = this.#list[i]!
       seq++
-      if (payload !== null) list.push({ data: payload, binary, seq, pushedAt: Math.round(wall - (now - at)) })
+      if (at !== ANSWERED) list.push({ data: payload, binary, seq, pushedAt: Math.round(wall - (now - at)) })
     }
     return list
   }

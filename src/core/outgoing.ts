@@ -1,7 +1,10 @@
 /**
- * A message on its way out: checked and measured once, however many get it.
- * Knows nothing of wires; a wire may leave here what it has made of it, for the others.
+ * A message on its way out: checked and measured once, however many get it. It is small, for there may be
+ * thousands that are kept until they have arrived.
+ * Invariant: what is kept for longer than the push is a copy: the app may use its bytes again at once.
+ * Knows nothing of wires; a wire may leave here what it has made of one for many, for the others.
  */
+import { ownBytes } from './bytes.js'
 import { FST_ERR_LIFELINE_INVALID_DATA } from './errors.js'
 import { describe, toPayload } from './payload.js'
 import type { Payload, PushOptions } from './payload.js'
@@ -18,60 +21,102 @@ function moment (): number {
   return began
 }
 
-/** What is kept of a message until it has arrived: small, for there may be thousands. */
-export class Kept {
-  /** null if nobody will ask for it. */
-  readonly payload: Payload | null
-  /** In bytes, and 1 more, so that zero has a sign; negative: binary. */
-  readonly signed: number
-  /** In which tick it was pushed: by `performance.now`, in whole ms. */
-  readonly at = moment()
+/** The moment of a message whose bytes are still the app's, and of one that is not kept, but whose bytes are not. */
+const LENT = 0
+const OWNED = -2
 
-  constructor ({ payload, binary, size }: Outgoing, answered: boolean) {
-    this.payload = answered ? null : payload
-    this.signed = binary ? -size - 1 : size + 1
-  }
-
-  get size (): number { return Math.abs(this.signed) - 1 }
-
-  get binary (): boolean { return this.signed < 0 }
-}
+/** Bytes as few as that are kept as a string of as many characters: a Buffer by itself costs 200 more. */
+const FEW = 256
 
 export class Outgoing {
-  readonly payload: Payload
-  readonly binary: boolean
-  /** In bytes, without headers. */
-  readonly size: number
-  /** For many: it leaves at the end of this turn of the event loop, together with what else they all get. */
-  readonly shared: boolean
-  /** As WebSocket frames; null until one was needed. */
-  frames: Buffer | readonly Buffer[] | null = null
-  #kept: Kept | null = null
+  /** In which tick it began to be kept: by `performance.now`, in whole ms. */
+  at: number
+  #content: Payload
+  /** Size and kind in one: the size and 1 more, so that zero has a sign; negative: binary. */
+  readonly #signed: number
 
-  constructor (payload: Payload, binary: boolean, shared: boolean) {
-    this.payload = payload
-    this.binary = binary
-    this.size = typeof payload === 'string' ? Buffer.byteLength(payload) : payload.length
-    this.shared = shared
+  /** @param own whether its bytes are nobody else's */
+  constructor (payload: Payload, binary: boolean, size: number, own: boolean = typeof payload === 'string') {
+    this.#content = payload
+    this.#signed = binary ? -size - 1 : size + 1
+    this.at = own ? OWNED : LENT
   }
 
-  /** The same for all who get it. */
-  get kept (): Kept { return this.#kept ??= new Kept(this, false) }
+  /** In bytes, without headers. */
+  get size (): number { return Math.abs(this.#signed) - 1 }
+
+  get binary (): boolean { return this.#signed < 0 }
+
+  /** Bytes, or a string that stands for them: of as many characters as bytes in latin1, else in UTF-8. */
+  get content (): Payload { return this.#content }
+
+  /** Text as a string, bytes as a Buffer. */
+  get payload (): Payload {
+    const content = this.#content
+    return this.binary && typeof content === 'string' ? Buffer.from(content, encodingOf(content, this.size)) : content
+  }
+
+  /** From now on the app may do with its bytes what it likes. */
+  own (): this {
+    if (this.at !== LENT) return this
+    const bytes = this.#content as Buffer
+    this.#content = this.size <= FEW && this.binary ? bytes.toString('latin1') : ownBytes(bytes)
+    this.at = OWNED
+    return this
+  }
+
+  /** It is kept from now on, until it has arrived. */
+  keep (): Outgoing {
+    this.own()
+    this.at = moment()
+    return this
+  }
+}
+
+/** Of a string that stands for so many bytes. (Where it is ASCII, both are the same, and latin1 is twice as fast.) */
+export const encodingOf = (content: string, size: number): 'latin1' | 'utf8' => content.length === size ? 'latin1' : 'utf8'
+
+/** A message for many. It leaves at the end of this turn of the event loop, together with what else they all get. */
+export class Shared extends Outgoing {
+  /** As WebSocket frames; null until one was needed. */
+  frames: Buffer | readonly Buffer[] | null = null
+  #kept: Outgoing | null = null
+
+  /** The same for all who keep it, and without its frames. */
+  override keep (): Outgoing {
+    return this.#kept ??= new Outgoing(this.own().content, this.binary, this.size, true).keep()
+  }
+}
+
+const measure = (payload: Payload): number => typeof payload === 'string' ? Buffer.byteLength(payload) : payload.length
+
+/**
+ * What the app wants to send to one, as a message. Whoever pushes goes through here, or through `toShared`.
+ * @throws FST_ERR_LIFELINE_INVALID_DATA for what is no message, or for options that cannot be read
+ */
+export function toOutgoing (data: unknown, options: PushOptions | undefined): Outgoing {
+  const payload = toPayload(data)
+  return new Outgoing(payload, isBinary(payload, options), measure(payload))
 }
 
 /**
- * What the app wants to send, as a message. Whoever pushes goes through here.
- * @throws FST_ERR_LIFELINE_INVALID_DATA for what is no message, or for options that cannot be read
+ * What the app wants to send to many.
+ * @throws FST_ERR_LIFELINE_INVALID_DATA as `toOutgoing`
  */
-export function toOutgoing (data: unknown, options: PushOptions | undefined, shared: boolean): Outgoing {
+export function toShared (data: unknown, options: PushOptions | undefined): Shared {
   const payload = toPayload(data)
-  return new Outgoing(payload, isBinary(payload, options), shared)
+  return new Shared(payload, isBinary(payload, options), measure(payload))
 }
 
 function isBinary (payload: Payload, options: PushOptions | undefined): boolean {
+  if (options === undefined) return typeof payload !== 'string'
+  let binary: unknown
   try {
-    return options?.binary ?? typeof payload !== 'string'
+    ({ binary } = options)
   } catch (error) {
     throw new FST_ERR_LIFELINE_INVALID_DATA(`its options: ${describe(error)}`)
   }
+  if (binary === undefined) return typeof payload !== 'string'
+  if (typeof binary !== 'boolean') throw new FST_ERR_LIFELINE_INVALID_DATA(`its options: binary is true or false, not of type ${typeof binary}`)
+  return binary
 }

@@ -19,6 +19,9 @@ export interface PushOptions {
   binary?: boolean
 }
 
+/** The names of PushOptions. */
+export const pushOptions: ReadonlySet<string> = new Set(['binary'])
+
 /**
  * A string, a Buffer, typed array, DataView or ArrayBuffer, or anything `JSON.stringify` takes.
  * @throws FST_ERR_LIFELINE_INVALID_DATA for what has no JSON, and for what becomes an empty object by mistake (a Promise, a Blob)

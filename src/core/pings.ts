@@ -15,15 +15,20 @@ const NONCE_MAX = 2 ** 30
  */
 const OPEN_MAX = 40
 
-interface OpenPing {
-  readonly number: number
-  readonly sentAt: number
-  /** What had been written to the transport when the ping was handed over, in bytes. */
+/** How far a transport has come when a ping goes out. */
+export interface Mark {
+  /** What had been written, in bytes. */
   readonly written: number
   /** That, and what was to be written before the ping: it may have had to be compressed first. */
   readonly given: number
-  /** The number of the last message before it. */
-  readonly seq: number
+  /** The number of the last message that is wholly before it. */
+  readonly handed: number
+}
+
+interface OpenPing extends Mark {
+  readonly number: number
+  /** When it was written, monotonic in ms; NaN while it waits for what ws has to do first. */
+  writtenAt: number
   /** Whether it went out for a receipt. */
   readonly receipt: boolean
 }
@@ -36,20 +41,36 @@ export class Pings {
   /** The last message that is known to have arrived, and the last before the newest ping. */
   received = 0
   covered = 0
-  /** How many of the open ones went out for a receipt. */
-  receipts = 0
 
   /** Sets our pings apart from the app's own, from other transports', and from what a peer makes up. */
   readonly #nonce = randomInt(NONCE_MAX)
   readonly #open: OpenPing[] = []
+  /** Of the newest. */
   #number = 0
+  /** Bytes that were taken for arrived when the ping behind them was given up. */
+  #presumed = 0
+  /** What had been heard at the newest ping, and how many went out since. */
+  #heard = -1
+  #unheard = 0
   #asked: { number: number, promise: Promise<number>, resolve: (roundTrip: number) => void } | null = null
 
   /** How many are open. */
   get waiting (): number { return this.#open.length }
 
-  /** Whether no more may be opened until one is answered. */
-  get full (): boolean { return this.#open.length >= OPEN_MAX }
+  /** The number of the newest. */
+  get newest (): number { return this.#number }
+
+  /** How many that went out for receipts are open, and not older than that. @param patience in ms */
+  receipts (now: number, patience: number): number {
+    let count = 0
+    for (const { receipt, writtenAt } of this.#open) if (receipt && !(now - writtenAt >= patience)) count++
+    return count
+  }
+
+  /** Bytes that are not known to have arrived. @param given up to now */
+  unconfirmed (given: number): number {
+    return given - Math.max(this.confirmed, this.#presumed)
+  }
 
   /**
    * What the peer has to take in before it comes to a ping that it can answer, in bytes. What follows the first open one
@@ -57,19 +78,52 @@ export class Pings {
    * @param given up to now
    */
   ahead (given: number): number {
-    return (this.#open[0]?.given ?? given) - this.confirmed
+    return this.unconfirmed(this.#open[0]?.given ?? given)
   }
 
-  /** Opens a ping and gives its payload. @param seq the last message before it */
-  open (now: number, written: number, given = written, seq = 0, receipt = false): Buffer {
+  /**
+   * Whether one more may go out. If too many are open, the oldest is given up for it when it is older than `patience`: whoever is heard
+   * and never answers (an empty pong, none at all) is pinged all the same. Not whoever is not heard at all.
+   * @param heard grows whenever anything is heard
+   */
+  makeRoom (now: number, patience: number, heard: number): boolean {
+    if (heard !== this.#heard) {
+      this.#heard = heard
+      this.#unheard = 0
+    }
+    if (this.#open.length < OPEN_MAX) return true
+    const { writtenAt, given } = this.#open[0]!
+    if (!(now - writtenAt >= patience) || this.#unheard >= OPEN_MAX) return false
+    this.#open.shift()
+    this.#presumed = given
+    return true
+  }
+
+  /** Opens a ping and gives its payload. */
+  open (mark: Mark, receipt = false): Buffer {
     const number = this.#number = (this.#number + 1) >>> 0
-    this.#open.push({ number, sentAt: now, written, given, seq, receipt })
-    this.covered = seq
-    if (receipt) this.receipts++
+    this.#open.push({ number, writtenAt: NaN, written: mark.written, given: mark.given, handed: mark.handed, receipt })
+    this.#unheard++
+    this.covered = mark.handed
     const payload = Buffer.allocUnsafe(8)
     payload.writeUInt32BE(this.#nonce, 0)
     payload.writeUInt32BE(number, 4)
     return payload
+  }
+
+  /** Those up to this number have been written, now at the latest. */
+  written (number: number, now: number): void {
+    for (let i = this.#open.length - 1; i >= 0; i--) {
+      const ping = this.#open[i]!
+      if (ping.number > number) continue
+      if (!Number.isNaN(ping.writtenAt)) return
+      ping.writtenAt = now
+    }
+  }
+
+  /** When this one was written, monotonic in ms; NaN while it is not; -Infinity if it is not open any more. */
+  writtenAt (number: number): number {
+    return this.#open.find((ping) => ping.number === number)?.writtenAt ?? -Infinity
   }
 
   /** The round trip in ms, if the pong answers one of ours; else NaN. */
@@ -78,11 +132,12 @@ export class Pings {
     const number = payload.readUInt32BE(4)
     const at = this.#open.findIndex((ping) => ping.number === number)
     if (at === -1) return NaN
-    const { sentAt, written, seq } = this.#open[at]!
-    for (const { receipt } of this.#open.splice(0, at + 1)) if (receipt) this.receipts--
+    this.written(number, now)
+    const { writtenAt, written, handed } = this.#open[at]!
+    this.#open.splice(0, at + 1)
     this.confirmed = written
-    this.received = seq
-    const roundTrip = now - sentAt
+    this.received = handed
+    const roundTrip = now - writtenAt
     this.roundTrip = Number.isNaN(this.roundTrip) ? roundTrip : this.roundTrip + (roundTrip - this.roundTrip) / 8
     if (this.#asked !== null && number >= this.#asked.number) {
       this.#asked.resolve(roundTrip)

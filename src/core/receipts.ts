@@ -2,8 +2,10 @@
  * What is known of the arrival of one connection's messages, and who waits to know.
  * Invariant: `delivered` is said of nothing that a receipt does not cover, `gone` of nothing that was handed over, and
  * every wait ends: by a receipt, its timeout, its signal, or the end of the connection.
- * Knows nothing of pings: a wire numbers its messages from 1, and says up to which one they have arrived.
+ * Knows nothing of pings: messages are numbered from 1, and a wire says up to which one they have arrived.
  */
+import { onAbort } from './aborts.js'
+import { checkOptions } from './arguments.js'
 import { FST_ERR_LIFELINE_ARGUMENT } from './errors.js'
 import type { Asks, Outbox, Undelivered } from './outbox.js'
 import type { PushOptions } from './payload.js'
@@ -39,19 +41,21 @@ export interface Patience {
   readonly signal: AbortSignal | undefined
 }
 
-/** @throws FST_ERR_LIFELINE_ARGUMENT for a timeout that is none, or a signal that is none */
-export function checkDeliver ({ timeout = TIMEOUT, signal }: DeliverOptions): Patience {
+const deliverOptions = new Set(['timeout', 'signal', 'binary'])
+
+/** @throws FST_ERR_LIFELINE_ARGUMENT for an option that does not exist, a timeout that is none, or a signal that is none */
+export function checkDeliver (options: DeliverOptions): Patience {
+  checkOptions('deliver', options, deliverOptions)
+  const { timeout = TIMEOUT, signal } = options
   if (typeof timeout !== 'number' || !(timeout >= 0 && timeout <= TIMEOUT_MAX)) throw new FST_ERR_LIFELINE_ARGUMENT(`deliver: timeout is a number of ms up to ${TIMEOUT_MAX}`)
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw new FST_ERR_LIFELINE_ARGUMENT('deliver: signal is an AbortSignal')
   return { timeout, signal }
 }
 
-/** A wire that numbers what it takes. */
-export interface Numbered extends Asks {
-  /** The number of the last message that it was given. */
-  readonly accepted: number
-  /** Of the last that has left for the peer, all of it. */
-  readonly handed: number
+/** A wire that knows how far it has come. */
+export interface Handing extends Asks {
+  /** The number of the last message of which anything may have left for the peer. */
+  readonly begun: number
 }
 
 /** Somebody who waits for one message. */
@@ -61,14 +65,14 @@ interface Waiting {
 }
 
 export class Receipts {
-  readonly #wire: Numbered
+  readonly #wire: Handing
   /** null: only those that somebody waits for matter. */
   readonly #outbox: Outbox | null
   /** In the order of their numbers. */
   readonly #waiting = new Set<Waiting>()
   #over = false
 
-  constructor (wire: Numbered, outbox: Outbox | null) {
+  constructor (wire: Handing, outbox: Outbox | null) {
     this.#wire = wire
     this.#outbox = outbox
   }
@@ -81,17 +85,20 @@ export class Receipts {
   /** Whether a receipt would tell anybody anything. */
   get outstanding (): boolean { return this.#waiting.size > 0 || (this.#outbox?.count ?? 0) > 0 }
 
+  /** Whether a receipt up to this message would. */
+  outstandingUpTo (seq: number): boolean {
+    for (const waiting of this.#waiting) if (waiting.seq <= seq) return true
+    return this.#outbox !== null && this.#outbox.confirmed < Math.min(seq, this.#outbox.last)
+  }
+
+  /** Whether more is kept than that, for a peer that is not heard. */
+  get stretches (): boolean { return this.#outbox?.stretches !== false }
+
   /** Whether no more than half of what may be unconfirmed is. */
   get roomy (): boolean { return this.#outbox === null || this.#outbox.roomy }
 
-  /** Asks for a receipt of all that was sent. */
-  ask (): void {
-    this.#wire.want(this.#wire.accepted)
-  }
-
-  /** Waits until the peer has the last message that the wire was given. Rejects by the signal alone. */
-  wait (timeout: number, signal: AbortSignal | undefined): Promise<Delivery> {
-    const seq = this.#wire.accepted
+  /** Waits until the peer has this message. Rejects by the signal alone. */
+  wait (seq: number, timeout: number, signal: AbortSignal | undefined): Promise<Delivery> {
     if (this.#over) return Promise.resolve(this.#lost(seq))
     return new Promise((resolve, reject) => {
       const aborted = (): void => {
@@ -105,7 +112,7 @@ export class Receipts {
       const release = (): void => {
         clearTimeout(timer)
         this.#waiting.delete(waiting)
-        signal?.removeEventListener('abort', aborted)
+        unlisten?.()
       }
       const waiting: Waiting = {
         seq,
@@ -115,8 +122,10 @@ export class Receipts {
         }
       }
       this.#waiting.add(waiting)
-      signal?.addEventListener('abort', aborted)
-      this.ask()
+      const unlisten = signal && onAbort(signal, aborted)
+      this.#wire.want(seq)
+      // What the app did when it was told of the push may have been that.
+      if (signal?.aborted === true) aborted()
     })
   }
 
@@ -129,6 +138,12 @@ export class Receipts {
     }
   }
 
+  /** This message was not sent after all. */
+  unsent (seq: number): void {
+    this.#outbox?.drop(seq)
+    for (const waiting of this.#waiting) if (waiting.seq === seq) waiting.settle({ outcome: 'invalid' })
+  }
+
   /** The connection is over. @returns what was never confirmed, but for what somebody waited for: they are told themselves */
   end (): Undelivered[] {
     this.#over = true
@@ -137,6 +152,6 @@ export class Receipts {
   }
 
   #lost (seq: number): Delivery {
-    return { outcome: seq > this.#wire.handed ? 'gone' : 'unconfirmed' }
+    return { outcome: seq > this.#wire.begun ? 'gone' : 'unconfirmed' }
   }
 }

@@ -1,10 +1,13 @@
 /**
  * Who is let in: pages of the right origin, and no more connections than there is room for. Asked before the app's
  * handlers, and before those of its hooks that come later.
- * Invariant: whoever was let in counts until its upgrade has failed, or its connection is over.
+ * Invariant: whoever was let in counts until its upgrade has failed, or its connection is over; only a check that
+ * was made, and said yes, lets anybody in.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { subscriberOf } from '../core/address.js'
+import { FST_ERR_LIFELINE_ADDRESS, FST_ERR_LIFELINE_ORIGINS } from '../core/errors.js'
+import { describe } from '../core/payload.js'
 import { someTime } from '../core/retry.js'
 import type { Limited, Tally } from '../core/tally.js'
 import type { Log } from '../observe/log.js'
@@ -12,10 +15,11 @@ import type { OriginRule } from './origins.js'
 
 type Reason = Extract<Limited, 'origins' | 'connections' | 'perAddress'>
 
-const refusals: Record<Reason, { status: number, error: string, message: string }> = {
+const refusals: Record<Reason | 'unknown', { status: number, error: string, message: string }> = {
   origins: { status: 403, error: 'Forbidden', message: 'This origin may not open a WebSocket here' },
   connections: { status: 503, error: 'Service Unavailable', message: 'Too many connections' },
-  perAddress: { status: 429, error: 'Too Many Requests', message: 'Too many connections from this address' }
+  perAddress: { status: 429, error: 'Too Many Requests', message: 'Too many connections from this address' },
+  unknown: { status: 500, error: 'Internal Server Error', message: 'This upgrade could not be checked' }
 }
 
 /** A header is the peer's to choose: so much of it goes into the log. */
@@ -27,7 +31,22 @@ export interface AdmissionOptions {
   readonly perAddress: number
   /** Over how long those who are sent away are told to come back, in ms. */
   readonly reconnect: number
+  /** @throws if nobody can say */
   readonly ruleOf: (request: FastifyRequest) => OriginRule | null
+  /** The app's own code failed, or gave what it should not. */
+  readonly onError: (error: Error) => void
+}
+
+/** Who asks for an upgrade, and how it may go on. */
+export interface Applicant {
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
+  /** Whether somebody still waits for what is decided: the client may have left, or the time been up. */
+  waits (): boolean
+  /** It is let in. @param leave must be called when it is over; null if it does not count */
+  enter (leave: (() => void) | null): void
+  /** The hooks behind ours may run. */
+  proceed (): void
 }
 
 export class Admission {
@@ -44,49 +63,95 @@ export class Admission {
   }
 
   /**
-   * Asks about an upgrade, and answers it if it is refused.
-   * @param enter is given what must be called when it is over; null if it does not count
-   * @param done as of a hook
+   * Asks about an upgrade, and answers it if it is refused. What cannot be found out refuses it: a check that
+   * fails lets nobody in.
    */
-  ask (request: FastifyRequest, reply: FastifyReply, enter: (leave: (() => void) | null) => void, done: (error?: Error) => void): void {
-    const decide = (allowed: boolean): void => {
-      const reason = allowed ? this.#full(request) : 'origins'
-      if (reason === null) {
-        enter(this.#enter(request))
-        done()
-      } else {
-        this.#refuse(reason, request, reply)
-      }
+  ask (applicant: Applicant): void {
+    const { request } = applicant
+    let said: unknown
+    let rule: OriginRule | null
+    try {
+      rule = this.#options.ruleOf(request)
+    } catch (error) {
+      this.#options.onError(error as Error)
+      this.#refuse('unknown', applicant)
+      return
     }
-    const rule = this.#options.ruleOf(request)
     if (rule === null) {
-      decide(true)
+      this.#admit(applicant)
       return
     }
     try {
-      const allowed = rule(request.headers.origin, request)
-      if (typeof allowed === 'boolean') decide(allowed)
-      else Promise.resolve(allowed).then(decide).catch(done)
+      said = rule(originOf(request), request)
     } catch (error) {
-      done(error as Error)
+      this.#failed(applicant, 'threw', error)
+      return
     }
+    if (typeof said === 'boolean') {
+      this.#judge(applicant, said)
+      return
+    }
+    // Asks a thenable once, whatever it does; what it says after the first time is not heard.
+    Promise.resolve(said).then(
+      (said: unknown) => { this.#judge(applicant, said) },
+      (error: unknown) => { this.#failed(applicant, 'was rejected', error) })
   }
 
-  #full (request: FastifyRequest): Reason | null {
+  #judge (applicant: Applicant, said: unknown): void {
+    if (said === true) this.#admit(applicant)
+    else if (said === false) this.#refuse('origins', applicant)
+    else this.#unsure(applicant, new FST_ERR_LIFELINE_ORIGINS(`must say true or false, and said ${show(said)}`))
+  }
+
+  #failed (applicant: Applicant, how: string, reason: unknown): void {
+    const error = new FST_ERR_LIFELINE_ORIGINS(`${how}: ${describe(reason)}`)
+    error.cause = reason
+    this.#unsure(applicant, error)
+  }
+
+  #unsure (applicant: Applicant, error: Error): void {
+    this.#options.onError(error)
+    this.#refuse('origins', applicant, error.message)
+  }
+
+  #admit (applicant: Applicant): void {
+    const { request } = applicant
+    let address: string | null
+    try {
+      address = this.#options.perAddress === Infinity ? null : addressOf(request)
+    } catch (error) {
+      const failure = new FST_ERR_LIFELINE_ADDRESS(describe(error))
+      failure.cause = error
+      this.#options.onError(failure)
+      this.#refuse('unknown', applicant)
+      return
+    }
+    const reason = this.#full(address)
+    if (reason !== null) {
+      this.#refuse(reason, applicant)
+      return
+    }
+    // Nothing comes between the count and the place that is taken.
+    if (!applicant.waits()) return
+    applicant.enter(this.#enter(address))
+    applicant.proceed()
+  }
+
+  #full (address: string | null): Reason | null {
     const { connections, perAddress } = this.#options
     if (this.#inside >= connections) return 'connections'
-    if (perAddress === Infinity) return null
-    const address = addressOf(request)
     return address !== null && (this.#perAddress.get(address) ?? 0) >= perAddress ? 'perAddress' : null
   }
 
-  #enter (request: FastifyRequest): (() => void) | null {
+  #enter (address: string | null): (() => void) | null {
     const { connections, perAddress } = this.#options
     if (connections === Infinity && perAddress === Infinity) return null
-    const address = perAddress === Infinity ? null : addressOf(request)
     this.#inside++
     if (address !== null) this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1)
+    let inside = true
     return () => {
+      if (!inside) return
+      inside = false
       this.#inside--
       if (address === null) return
       const left = this.#perAddress.get(address)! - 1
@@ -95,12 +160,16 @@ export class Admission {
     }
   }
 
-  #refuse (reason: Reason, request: FastifyRequest, reply: FastifyReply): void {
+  #refuse (reason: Reason | 'unknown', applicant: Applicant, why?: string): void {
+    if (!applicant.waits()) return
+    const { request, reply } = applicant
     const { status, error, message } = refusals[reason]
-    this.#tally.limited[reason]++
-    this.#log.refused(reason, this.#explain(reason, request))
+    if (reason !== 'unknown') {
+      this.#tally.limited[reason]++
+      this.#log.refused(reason, why ?? this.#explain(reason, request))
+    }
     reply.code(status)
-    if (reason !== 'origins') reply.header('retry-after', Math.ceil(someTime(Math.max(1000, this.#options.reconnect)) / 1000))
+    if (reason === 'connections' || reason === 'perAddress') reply.header('retry-after', Math.ceil(someTime(Math.max(1000, this.#options.reconnect)) / 1000))
     reply.send({ statusCode: status, error, message })
   }
 
@@ -118,9 +187,18 @@ export class Admission {
   }
 }
 
-/** null: it has none (an injected request, a Unix socket). */
+/** null: it has none, for it was injected. Behind a Unix socket nobody has one of their own: they are one. */
 function addressOf (request: FastifyRequest): string | null {
   // With trustProxy the `ip` of an injected request throws.
   if (request.raw.socket == null) return null
-  return request.ip ? subscriberOf(request.ip) : null
+  return request.ip ? subscriberOf(request.ip) : ''
+}
+
+/** Browsers of the protocol's version 8, which ws speaks too, name the page in a header of its own. */
+function originOf ({ headers }: FastifyRequest): string | undefined {
+  return headers.origin ?? headers['sec-websocket-origin'] as string | undefined
+}
+
+function show (value: unknown): string {
+  return value === null || value === undefined ? String(value) : `a value of type ${typeof value}`
 }

@@ -13,14 +13,17 @@ import { hostOf, kConnection } from '../api/lifeline.js'
 import type { Life } from '../api/life.js'
 import type { Lifeline } from '../api/lifeline.js'
 import { closeCode } from '../core/causes.js'
+import { Deadline } from '../core/deadline.js'
 import { nextFd } from '../core/registry.js'
 import { retryReason, someTime } from '../core/retry.js'
 import type { Wheel } from '../core/wheel.js'
 import type { Log } from '../observe/log.js'
+import { Pongs } from '../transports/websocket/pongs.js'
 import type { Supervision } from '../transports/websocket/supervise.js'
 import { WebSocketTransport } from '../transports/websocket/transport.js'
-import type { WebSocketTransportOptions } from '../transports/websocket/transport.js'
+import type { WebSocketTransportOptions } from '../transports/websocket/settings.js'
 import type { WebsocketPluginOptions } from '@fastify/websocket'
+import { defaults } from './options.js'
 import type { RouteSettings } from './options.js'
 import type { Routes } from './routes.js'
 import type { Shutdown } from './shutdown.js'
@@ -67,8 +70,8 @@ export function adopt (adoption: Adoption, socket: WebSocket, raw: IncomingMessa
   delete (raw as Raw)[kFastify]
   const ours: boolean = socket instanceof supervision.WebSocket
   if (!ours) {
-    adopted?.leave?.()
-    if (adoption.answers) socket.on('ping', answerPing)
+    if (adopted?.leave != null) socket.once('close', adopted.leave)
+    if (adoption.answers) answerPings(socket, stream)
     return
   }
   const settings = adoption.routes.settingsOf(request)
@@ -92,7 +95,7 @@ export function adopt (adoption: Adoption, socket: WebSocket, raw: IncomingMessa
   if (!foreign && adoption.errorHandler === undefined && reply !== undefined) detach(reply, stream)
   if (adopted?.leave != null) life.whenOver(adopted.leave)
   // Where a handler has no end, or one that cannot be seen, time stands in for it.
-  life.after(adoption.patience, () => { transport.settled() })
+  life.hang(new Patience(adoption.wheel, life), adoption.patience)
   limitTime(life, settings, adoption.reconnect)
   life.begin()
   // Where the app's own preClose leaves its server open, one may still come.
@@ -110,8 +113,14 @@ export function forgetRequest ({ onError }: Supervision, socket: WebSocket): voi
 }
 
 /** ws does not answer on this server, for we do; not for a socket that is none of ours, though. */
-function answerPing (this: WebSocket, data: Buffer): void {
-  if (this.readyState === this.OPEN) this.pong(data)
+function answerPings (socket: WebSocket, stream: Duplex): void {
+  const pongs = new Pongs(stream, {
+    get open () { return socket.readyState === socket.OPEN },
+    get untaken () { return socket.bufferedAmount },
+    writePong: (payload) => { socket.pong(payload) }
+  })
+  socket.on('ping', (payload) => { pongs.answer(payload) })
+  socket.on('close', () => { pongs.end() })
 }
 
 /** The counterpart of the `assignSocket` of @fastify/websocket. Whoever listens for the end of the response shall hear of it, though. */
@@ -124,6 +133,23 @@ function relay ({ errorHandler, log }: Adoption, socket: WebSocket, request?: Fa
   if (errorHandler === undefined || request === undefined || reply === undefined) return null
   const call = async (error: unknown): Promise<void> => { await errorHandler.call(request.server, error as Error, socket, request, reply) }
   return (error) => { call(error).catch((failure: unknown) => { log.errorHandlerThrew(failure) }) }
+}
+
+const nothing = (): void => {}
+
+/** How long a reader may let wait for it. Every connection has one: a closure would cost more. */
+class Patience extends Deadline {
+  readonly #life: Life<Connection>
+
+  constructor (wheel: Wheel, life: Life<Connection>) {
+    super(wheel, nothing)
+    this.#life = life
+  }
+
+  override due (): void {
+    this.#life.transport.settled()
+    this.#life.release(this)
+  }
 }
 
 /** The last part of `maxAge` in which connections go, so that those who came together do not go together. */
@@ -149,7 +175,7 @@ const known = new WeakMap<RouteSettings, WebSocketTransportOptions>()
 function optionsOf ({ foreign, answers, wheel }: Adoption, settings: RouteSettings, marks: boolean): WebSocketTransportOptions {
   let options = known.get(settings)
   if (options?.marks !== marks) {
-    options = { defers: foreign, marks, answers, receipts: settings.receipts !== null, rates: settings.limits, wheel }
+    options = { defers: foreign, marks, answers, receipts: settings.receipts !== null, patience: (settings.heartbeat ?? defaults.heartbeat).timeout, rates: settings.limits, wheel }
     known.set(settings, options)
   }
   return options

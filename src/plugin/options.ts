@@ -5,13 +5,14 @@
  */
 import type { WebsocketPluginOptions } from '@fastify/websocket'
 import { Ajv } from 'ajv'
-import type { ErrorObject, SchemaObject } from 'ajv'
+import type { SchemaObject } from 'ajv'
 import { FST_ERR_LIFELINE_OPTION } from '../core/errors.js'
 import type { Limits } from '../core/backpressure.js'
-import type { Cadence } from '../core/heartbeat.js'
+import type { Cadence } from '../core/peer.js'
 import type { OutboxLimits } from '../core/outbox.js'
 import type { Rates } from '../transports/websocket/intake.js'
-import { isOrigins, originsRule, readOrigins } from './origins.js'
+import { check, take } from './checking.js'
+import { isOrigins, readOrigins } from './origins.js'
 import type { OriginRule, Origins } from './origins.js'
 
 export interface HeartbeatOptions {
@@ -173,6 +174,8 @@ const heartbeat: SchemaObject = {
 }
 
 const ajv = new Ajv({ verbose: true })
+/** What ws takes as a limit: it reads anything else as none. */
+const wsLimit = orOff({ type: 'integer', minimum: 0, maximum: MAX })
 ajv.addKeyword({ keyword: 'function', schemaType: 'boolean', validate: (_: boolean, value: unknown) => typeof value === 'function', errors: false })
 ajv.addKeyword({ keyword: 'origins', schemaType: 'boolean', validate: (_: boolean, value: unknown) => isOrigins(value), errors: false })
 
@@ -184,27 +187,36 @@ const receipts: SchemaObject = {
 
 const perRoute = { heartbeat, receipts, origins: { origins: true }, maxAge: orOff(ms) }
 
-const validatePlugin = ajv.compile(object({
+const pluginSchema = object({
   ...perRoute,
-  backpressure: object({ limit: bytes, low: { type: 'integer', minimum: 0 }, policy: { enum: ['drop', 'close'] }, stallTimeout: ms, total: bytes }),
+  backpressure: object({ limit: bytes, low: { type: 'integer', minimum: 0 }, policy: { enum: ['drop', 'close'] }, stallTimeout: ms, total: orOff(bytes) }),
   closeTimeout: ms,
   upgradeTimeout: ms,
   drain: object({ window: msOrNone, timeout: msOrNone, reconnect: msOrNone }),
   limits: object({ ...rates, payload: { ...bytes, maximum: MAX }, connections: orOff(count), perAddress: orOff(count) }),
   websocket: object({
-    options: { type: 'object' },
+    options: { type: 'object', properties: { maxPayload: wsLimit } },
     errorHandler: { function: true },
     preClose: { function: true }
   })
-}))
+})
 
-const validateRoute = ajv.compile(object({ ...perRoute, limits: object(rates) }))
+const routeSchema = object({ ...perRoute, limits: object(rates) })
 
-/**
- * Fastify's own options of `register`, which reach every plugin, are none of ours.
- * @throws FST_ERR_LIFELINE_OPTION
- */
-export function readOptions ({ prefix, logLevel, logSerializers, ...options }: LifelineOptions & { prefix?: unknown, logLevel?: unknown, logSerializers?: unknown }): Settings {
+const validatePlugin = ajv.compile(pluginSchema)
+const validateRoute = ajv.compile(routeSchema)
+
+/** Fastify's own options of `register`, which reach every plugin, are none of ours. */
+const registering = new Set(['prefix', 'logLevel', 'logSerializers'])
+
+/** The options as they are given, in a copy. @throws FST_ERR_LIFELINE_OPTION for what cannot be read */
+export function takeOptions (given: LifelineOptions): LifelineOptions {
+  return take(given, pluginSchema, '', registering) as LifelineOptions
+}
+
+/** @throws FST_ERR_LIFELINE_OPTION */
+export function readOptions (given: LifelineOptions): Settings {
+  const options = takeOptions(given)
   check(validatePlugin, options, '')
   const drain = over<Settings['drain']>(defaults.drain, options.drain)
   if (drain.window > drain.timeout) {
@@ -234,8 +246,10 @@ export function refuseWebsocketOptions (settings: Settings): void {
  * The settings of a route: the plugin's, where the route does not say otherwise.
  * @throws FST_ERR_LIFELINE_OPTION
  */
-export function readRouteOptions (options: unknown, path: string, settings: RouteSettings): RouteSettings {
-  check(validateRoute, options, `route ${path}, config.lifeline: `)
+export function readRouteOptions (given: unknown, path: string, settings: RouteSettings): RouteSettings {
+  const where = `route ${path}, config.lifeline: `
+  const options = take(given, routeSchema, where)
+  check(validateRoute, options, where)
   const { heartbeat, limits, origins, receipts, maxAge } = options as LifelineRouteOptions
   return {
     heartbeat: readCadence(heartbeat, settings.heartbeat),
@@ -269,40 +283,4 @@ function readReceipts (options: boolean | ReceiptOptions | undefined, base: Outb
 function over<T extends object> (base: T, options: { [K in keyof T]?: T[K] | undefined } | undefined): T {
   const given = Object.entries(options ?? {}).filter(([, value]) => value !== undefined)
   return { ...base, ...Object.fromEntries(given) }
-}
-
-function check (validate: ReturnType<Ajv['compile']>, options: unknown, where: string): void {
-  if (validate(options)) return
-  // The deepest error is the one that names the option; those above it only say that a branch failed.
-  const error = validate.errors!.reduce((deepest, one) => one.instancePath.length > deepest.instancePath.length ? one : deepest)
-  throw new FST_ERR_LIFELINE_OPTION(where + explain(error, options))
-}
-
-function explain (error: ErrorObject, options: unknown): string {
-  const path = error.instancePath.split('/').slice(1)
-  const value = path.reduce<unknown>((holder, name) => (holder as Record<string, unknown> | undefined)?.[name], options)
-  const name = path.join('.')
-  if (error.keyword === 'additionalProperties') {
-    const unknown = String(error.params.additionalProperty)
-    const full = [...path, unknown].join('.')
-    return `option "${full}" does not exist (received ${show((value as Record<string, unknown>)[unknown])}); known here: ${Object.keys(error.parentSchema?.properties ?? {}).join(', ')}`
-  }
-  const subject = name === '' ? 'the options' : `option "${name}"`
-  return `${subject} ${ruleOf(error)} (received ${show(value)})`
-}
-
-function ruleOf ({ keyword, message, params }: ErrorObject): string | undefined {
-  switch (keyword) {
-    case 'function': return 'must be a function'
-    case 'const': return 'must be false or an object'
-    case 'origins': return originsRule
-    case 'enum': return `must be one of ${params.allowedValues.join(', ')}`
-    default: return message
-  }
-}
-
-function show (value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value)
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
-  return String(value)
 }

@@ -2,6 +2,7 @@
  * Which pages may open a connection: the defence against cross-site WebSocket hijacking. A browser sends cookies with
  * an upgrade from any page, but names the page's origin, too (RFC 6454), and lets no script change it.
  */
+import { types } from 'node:util'
 import type { FastifyRequest } from 'fastify'
 
 /**
@@ -10,7 +11,10 @@ import type { FastifyRequest } from 'fastify'
  */
 export type Origins = string | RegExp | ReadonlyArray<string | RegExp> | OriginRule
 
-/** @param origin the header; undefined: there is none, so it is no page in a browser */
+/**
+ * Only `true` lets in. What it throws, or is rejected with, is reported, and refuses.
+ * @param origin the header; undefined: there is none, so it is no page in a browser
+ */
 export type OriginRule = (origin: string | undefined, request: FastifyRequest) => boolean | Promise<boolean>
 
 /** For error messages. */
@@ -26,7 +30,7 @@ function isOrigin (value: string): boolean {
   return /^[a-z][a-z0-9+.-]*:\/\/[^/?#@]*$/.test(value)
 }
 
-const isPattern = (value: unknown): boolean => value instanceof RegExp || (typeof value === 'string' && isOrigin(value))
+const isPattern = (value: unknown): boolean => types.isRegExp(value) || (typeof value === 'string' && isOrigin(value))
 
 export function isOrigins (value: unknown): boolean {
   if (value === false || typeof value === 'function') return true
@@ -37,7 +41,8 @@ export function isOrigins (value: unknown): boolean {
 export function readOrigins (origins: Origins | false | undefined): OriginRule | null {
   if (origins === undefined || origins === false) return null
   if (typeof origins === 'function') return origins
-  const patterns = (Array.isArray(origins) ? origins : [origins]) as ReadonlyArray<string | RegExp>
+  // A copy: the app may change its own.
+  const patterns = [origins].flat() as ReadonlyArray<string | RegExp>
   // `search`, for `test` of a global RegExp goes on where the last one ended.
   const matches = (origin: string) => (pattern: string | RegExp): boolean =>
     typeof pattern === 'string' ? pattern === origin : origin.search(pattern) !== -1

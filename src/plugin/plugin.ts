@@ -10,13 +10,13 @@ import type { FastifyInstance } from 'fastify'
 import type WebSocket from 'ws'
 import { lifeOf } from '../api/connection.js'
 import type { Connection } from '../api/connection.js'
-import { kConnection, Lifeline } from '../api/lifeline.js'
+import { hostOf, kConnection, Lifeline } from '../api/lifeline.js'
 import { FST_ERR_LIFELINE_ALREADY_REGISTERED } from '../core/errors.js'
 import { Budget } from '../core/backpressure.js'
 import { closeCode } from '../core/causes.js'
 import { Groups } from '../core/groups.js'
 import { Heartbeat } from '../core/heartbeat.js'
-import type { Cadence } from '../core/heartbeat.js'
+import type { Cadence } from '../core/peer.js'
 import { Registry } from '../core/registry.js'
 import { Tally } from '../core/tally.js'
 import { Wheel } from '../core/wheel.js'
@@ -24,7 +24,7 @@ import { Log } from '../observe/log.js'
 import { superviseClass } from '../transports/websocket/supervise.js'
 import { adopt, forgetRequest, note } from './adoption.js'
 import { Admission } from './admission.js'
-import { defaults, readOptions, refuseWebsocketOptions } from './options.js'
+import { defaults, readOptions, refuseWebsocketOptions, takeOptions } from './options.js'
 import type { LifelineOptions, Settings } from './options.js'
 import { Routes, watchHandlers } from './routes.js'
 import { Shutdown } from './shutdown.js'
@@ -41,12 +41,13 @@ const WS_DEFAULTS = { maxPayload: 100 * 1024 * 1024, closeTimeout: 30_000 }
 const SLOT_MIN = 50
 const SLOT_MAX = 250
 
-// A loop that was away for longer than a quarter of the time that a peer has to answer has stalled.
-const STALL_MAX = 2_500
+// Of a loop that was away for longer than that the time is lost: it is not made up for.
+const LOST = 2_500
 
 const servers = new WeakSet<object>()
 
-export async function lifelinePlugin (fastify: FastifyInstance, options: LifelineOptions): Promise<void> {
+export async function lifelinePlugin (fastify: FastifyInstance, given: LifelineOptions): Promise<void> {
+  const options = takeOptions(given)
   const settings = readOptions(options)
   if (servers.has(fastify.server)) throw new FST_ERR_LIFELINE_ALREADY_REGISTERED()
   servers.add(fastify.server)
@@ -56,7 +57,7 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
   const tally = new Tally()
   const log = new Log(fastify.log)
   const registry = new Registry<Connection>()
-  const wheel = new Wheel(SLOT_MAX, undefined, STALL_MAX)
+  const wheel = new Wheel(SLOT_MAX, undefined, LOST, Math.min(LOST, (settings.heartbeat ?? defaults.heartbeat).timeout / 4))
   refine(wheel, settings.heartbeat)
   const heartbeat = new Heartbeat(wheel, { stallTimeout: settings.backpressure.stallTimeout, closeTimeout }, tally.heartbeat)
   const lifeline = new Lifeline({
@@ -66,6 +67,7 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
     groups: new Groups<Connection>(),
     budget: new Budget(settings.backpressure.total),
     limits: settings.backpressure,
+    closeTimeout,
     tally,
     log,
     timeout: settings.heartbeat?.timeout ?? defaults.heartbeat.timeout,
@@ -73,12 +75,14 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
   })
   const upgradeServer: EventEmitter = settings.websocket.options?.server ?? fastify.server
   const upgrades = new Upgrades(upgradeServer, wheel, { decide: settings.upgradeTimeout, end: closeTimeout }, tally)
-  const routes = new Routes(settings)
+  const routes = new Routes(settings, (cadence) => { refine(wheel, cadence) })
+  const onError = (error: Error): void => { hostOf(lifeline).misused(undefined, error) }
   const admission = new Admission({
     connections: settings.limits.connections,
     perAddress: settings.limits.perAddress,
     reconnect: settings.drain.reconnect,
-    ruleOf: (request) => routes.settingsOf(request).origins
+    ruleOf: (request) => routes.settingsOf(request).origins,
+    onError
   }, tally, log)
   const shutdown = new Shutdown({ ...settings.drain, closeTimeout }, () => Array.from(registry.values(), lifeOf))
 
@@ -91,11 +95,24 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
   fastify.decorateRequest('fd', 0)
   fastify.decorateRequest(kConnection, null)
 
-  fastify.addHook('onRoute', (route) => { refine(wheel, routes.read(route).heartbeat) })
+  fastify.addHook('onRoute', (route) => { routes.declare(route) })
+  fastify.addHook('onReady', async () => { routes.settle() })
   fastify.addHook('onRequest', (request, reply, done) => {
     note(upgrades, request, reply)
-    if (isWebSocket(request.raw)) admission.ask(request, reply, (leave) => { upgrades.admitted(request.raw, leave) }, done)
-    else done()
+    if (!isWebSocket(request.raw)) {
+      done()
+      return
+    }
+    const { raw } = request
+    // Others may ask for an upgrade in a header alone: they are answered as any request.
+    const underway = upgrades.has(raw)
+    admission.ask({
+      request,
+      reply,
+      waits: () => !underway || upgrades.waits(raw),
+      enter: (leave) => { upgrades.admitted(raw, leave) },
+      proceed: done
+    })
   })
   fastify.addHook('onResponse', (request, _reply, done) => { upgrades.answered(request.raw); done() })
 
@@ -149,14 +166,14 @@ export async function lifelinePlugin (fastify: FastifyInstance, options: Lifelin
 function refine (wheel: Wheel, cadence: Cadence | null): void {
   if (cadence === null) return
   const shortest = Math.max(1, Math.floor(Math.min(cadence.interval / 2, cadence.timeout)))
-  wheel.refine(Math.min(SLOT_MAX, shortest, Math.max(SLOT_MIN, Math.floor(shortest / 40))), shortest / 4)
+  wheel.refine(Math.min(SLOT_MAX, shortest, Math.max(SLOT_MIN, Math.floor(shortest / 40))))
 }
 
 /** @fastify/websocket as we register it: with our limits, and the app's own handlers called from ours. */
 function websocketOptions (settings: Settings, closeTimeout: number, log: Log, drain: () => Promise<void>): WebsocketPluginOptions {
   const { options, preClose } = settings.websocket
   return {
-    options: { maxPayload: settings.limits.payload, ...options, closeTimeout } as NonNullable<WebsocketPluginOptions['options']>,
+    options: { ...options, maxPayload: options?.maxPayload ?? settings.limits.payload, closeTimeout } as NonNullable<WebsocketPluginOptions['options']>,
     errorHandler (error, socket, request) {
       const connection = request[kConnection]
       if (connection == null) {
@@ -186,7 +203,8 @@ function closeTimeoutOf (serverOptions: ServerOptions | undefined, settings: Set
 /** Our limits on a server that the app made, where the app has not set its own. */
 function bound (serverOptions: ServerOptions, settings: Settings, given: LifelineOptions, closeTimeout: number): void {
   serverOptions.closeTimeout = closeTimeout
-  if (given.limits?.payload !== undefined || serverOptions.maxPayload === WS_DEFAULTS.maxPayload) serverOptions.maxPayload = settings.limits.payload
+  const theirs = serverOptions.maxPayload ?? WS_DEFAULTS.maxPayload
+  if (given.limits?.payload !== undefined || theirs === WS_DEFAULTS.maxPayload) serverOptions.maxPayload = settings.limits.payload
 }
 
 async function callHook (fastify: FastifyInstance, hook: WebsocketPluginOptions['preClose']): Promise<void> {

@@ -1,39 +1,117 @@
 /**
- * What happens to routes: `config.lifeline` is checked when the route is declared, and WebSocket
- * handlers are supervised: their end is noticed, and what they throw is told.
+ * What happens to routes: `config.lifeline` is read, and WebSocket handlers are supervised: their end is noticed,
+ * and what they throw is told.
+ * Invariant: what a route has declared holds, whatever later hooks do to its config, or it is not served.
  */
+import { isDeepStrictEqual } from 'node:util'
 import type { FastifyRequest, RouteOptions } from 'fastify'
 import type WebSocket from 'ws'
 import { lifeOf } from '../api/connection.js'
 import type { Connection } from '../api/connection.js'
 import type { Life } from '../api/life.js'
 import { kConnection } from '../api/lifeline.js'
+import { FST_ERR_LIFELINE_OPTION } from '../core/errors.js'
+import type { Cadence } from '../core/peer.js'
+import { describe } from '../core/payload.js'
 import { readRouteOptions } from './options.js'
 import type { RouteSettings } from './options.js'
 
 type Handler = (this: unknown, socket: WebSocket, request: FastifyRequest) => unknown
 
+/** A route that was seen when it was declared. */
+class Declared {
+  /** As it was then. */
+  readonly settings: RouteSettings
+  readonly #route: RouteOptions
+  #last: { readonly options: unknown, readonly settings: RouteSettings } | null = null
+
+  constructor (route: RouteOptions, settings: RouteSettings) {
+    this.#route = route
+    this.settings = settings
+  }
+
+  /** What its config holds when all hooks have run, and what comes of it: what a later hook leaves out is as it was declared. */
+  last (read: (options: unknown, path: string, base: RouteSettings) => RouteSettings): { readonly options: unknown, readonly settings: RouteSettings } {
+    if (this.#last !== null) return this.#last
+    const { url, config } = this.#route
+    const options = lifelineOf(config, url)
+    return this.#last = { options, settings: read(options, url, this.settings) }
+  }
+}
+
 export class Routes {
   readonly #settings: RouteSettings
-  // Keyed by the app's own object: Fastify copies the config around it.
-  readonly #perRoute = new WeakMap<object, RouteSettings>()
+  readonly #heartbeat: (cadence: Cadence | null) => void
+  /** By method and URL: several, where constraints (a host, a version) tell them apart. */
+  readonly #declared = new Map<string, Declared[]>()
+  /** By the config that Fastify has made of a route's, once for all its requests: what is changed in it later changes nothing. */
+  readonly #used = new WeakMap<object, { settings: RouteSettings } | { error: unknown }>()
 
-  constructor (settings: RouteSettings) {
+  /** @param heartbeat is told of each that a route may have */
+  constructor (settings: RouteSettings, heartbeat: (cadence: Cadence | null) => void) {
     this.#settings = settings
+    this.#heartbeat = heartbeat
   }
 
   /** An onRoute hook. @throws FST_ERR_LIFELINE_OPTION */
-  read (route: RouteOptions): RouteSettings {
-    const options = route.config?.lifeline
-    if (options === undefined) return this.#settings
-    const settings = readRouteOptions(options, route.url, this.#settings)
-    this.#perRoute.set(options, settings)
-    return settings
+  declare (route: RouteOptions): void {
+    const declared = new Declared(route, this.#read(lifelineOf(route.config, route.url), route.url, this.#settings))
+    for (const method of [route.method].flat()) {
+      const key = `${method} ${route.url}`
+      const others = this.#declared.get(key)
+      if (others === undefined) this.#declared.set(key, [declared])
+      else others.push(declared)
+    }
   }
 
+  /** An onReady hook: all routes are declared, and other plugins' hooks have done with them what they do. @throws FST_ERR_LIFELINE_OPTION */
+  settle (): void {
+    for (const routes of this.#declared.values()) for (const route of routes) route.last(this.#read)
+  }
+
+  /** The settings of the route that a request was routed to. @throws FST_ERR_LIFELINE_OPTION, each time, if its config says what cannot be */
   settingsOf (request: FastifyRequest | undefined): RouteSettings {
-    const options = request?.routeOptions.config.lifeline
-    return options === undefined ? this.#settings : this.#perRoute.get(options) ?? this.#settings
+    const config: object | undefined = request?.routeOptions.config
+    if (config === undefined || config === null) return this.#settings
+    let used = this.#used.get(config)
+    if (used === undefined) {
+      try {
+        used = { settings: this.#find(request!) }
+      } catch (error) {
+        used = { error }
+      }
+      this.#used.set(config, used)
+    }
+    if ('error' in used) throw used.error
+    return used.settings
+  }
+
+  #find ({ method, routeOptions: { url = '', config } }: FastifyRequest): RouteSettings {
+    const options = lifelineOf(config, url)
+    const declared = (this.#declared.get(`${method} ${url}`) ?? []).map((route) => route.last(this.#read))
+    const same = declared.filter((one) => one.options === options)
+    const [first, ...others] = same.length > 0 ? same : declared
+    // Declared before this plugin was registered.
+    if (first === undefined) return this.#read(options, url, this.#settings)
+    if (!others.every(({ settings }) => isDeepStrictEqual(settings, first.settings))) {
+      throw new FST_ERR_LIFELINE_OPTION(`route ${url}, config.lifeline: a hook has put something else in its place, and several routes of this URL had one of their own (received ${typeof options})`)
+    }
+    return same.length > 0 ? first.settings : this.#read(options, url, first.settings)
+  }
+
+  readonly #read = (options: unknown, path: string, base: RouteSettings): RouteSettings => {
+    if (options === undefined) return base
+    const settings = readRouteOptions(options, path, base)
+    this.#heartbeat(settings.heartbeat)
+    return settings
+  }
+}
+
+function lifelineOf (config: RouteOptions['config'], path: string): unknown {
+  try {
+    return config?.lifeline
+  } catch (error) {
+    throw new FST_ERR_LIFELINE_OPTION(`route ${path}, config.lifeline: cannot be read: ${describe(error)}`)
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * What `fastify.close()` means for connections: told with 1012, given time to take and
- * confirm what was pushed, and ended in any case.
+ * confirm what had been pushed by then, and ended in any case.
  * Invariant: it settles within drain.timeout + closeTimeout, whatever the peers do.
  */
 import { closeCode } from '../core/causes.js'
@@ -44,20 +44,18 @@ export class Shutdown {
   async #drain (lives: Array<Life<object>>): Promise<void> {
     const { window, timeout, reconnect, closeTimeout } = this.#options
     const start = performance.now()
-    for (const life of lives) {
-      life.transport.claim()
-      life.askReceipt()
-    }
     // In the order of their closing, so that those who come back are spread over all of both times, and no two come at once.
     const waiting = new Map(lives.map((life, index) => [life, {
       at: start + window * index / lives.length,
+      // What is pushed from now on is not waited for: a busy connection would never end.
+      last: life.drain(),
       retry: reconnect * (index + Math.random()) / lives.length
     }]))
     const closing = new Map<Life<object>, number>()
     while (waiting.size + closing.size > 0) {
       const now = performance.now()
-      for (const [life, { at, retry }] of waiting) {
-        if (life.info === null && (now < at || (life.outstanding && now < start + timeout))) continue
+      for (const [life, { at, last, retry }] of waiting) {
+        if (life.info === null && (now < at || (life.outstandingUpTo(last) && now < start + timeout))) continue
         waiting.delete(life)
         closing.set(life, Math.min(now, start + timeout) + (life.transport.remote ? closeTimeout : 0))
         life.close(closeCode.serviceRestart, retryReason(retry), 'shutdown')

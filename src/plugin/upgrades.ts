@@ -1,7 +1,8 @@
 /**
  * The upgrades that are under way: no socket of a refused, undecided or abandoned one stays behind.
  * @fastify/websocket writes the answer of a refused upgrade to a socket that nobody then ends.
- * Invariant: a socket is in the ledger from its `upgrade` event until it is adopted, hijacked or destroyed.
+ * Invariant: a socket is in the ledger from its `upgrade` event until it is adopted, hijacked or destroyed, and
+ * is guarded for as long: Node.js has taken its own `error` listener off, and an error that nobody hears ends the process.
  */
 import type { IncomingMessage } from 'node:http'
 import type { EventEmitter } from 'node:events'
@@ -37,6 +38,16 @@ export const isWebSocket = ({ headers }: IncomingMessage): boolean => headers.up
 
 const UNAVAILABLE = 'HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
 
+/** The guard: one function for all sockets. */
+function onError (this: Duplex): void {
+  this.destroy()
+}
+
+/** Someone else's now. Who has taken it listens for its errors, or is to find it as safe as it was. */
+function unguard (socket: Duplex): void {
+  if (socket.listenerCount('error') > 1) socket.removeListener('error', onError)
+}
+
 export class Upgrades extends Entry {
   readonly #server: EventEmitter
   readonly #wheel: Wheel
@@ -64,14 +75,30 @@ export class Upgrades extends Entry {
   adopt (request: IncomingMessage): Adopted | undefined {
     const upgrade = this.#underway.get(request)
     this.#underway.delete(request)
+    if (upgrade !== undefined) unguard(upgrade.socket)
     return upgrade
+  }
+
+  has (request: IncomingMessage): boolean {
+    return this.#underway.has(request)
+  }
+
+  /** Whether this request waits for an upgrade, with somebody at the other end. */
+  waits (request: IncomingMessage): boolean {
+    const upgrade = this.#underway.get(request)
+    return upgrade !== undefined && !upgrade.socket.destroyed
   }
 
   /** It was let in. @param leave gives back its place */
   admitted (request: IncomingMessage, leave: (() => void) | null): void {
     const upgrade = this.#underway.get(request)
-    if (upgrade === undefined) leave?.()
-    else upgrade.leave = leave
+    if (upgrade === undefined) {
+      leave?.()
+      return
+    }
+    // Who is routed twice is asked about twice, and has one place.
+    upgrade.leave?.()
+    upgrade.leave = leave
   }
 
   /** Fastify has routed this request, and will answer by this response, or leave it to a handler. */
@@ -103,6 +130,7 @@ export class Upgrades extends Entry {
   }
 
   readonly #onUpgrade = (request: IncomingMessage, socket: Socket): void => {
+    socket.on('error', onError)
     const written = socket.bytesWritten ?? 0
     this.#underway.set(request, { socket, written, seen: written, deadline: this.#in(this.#timeouts.decide), response: null, leave: null })
     if (this.next === null) this.#wheel.wait(this, 1)
@@ -133,12 +161,21 @@ export class Upgrades extends Entry {
     if (this.#underway.size + this.#ending.size > 0) this.#wheel.wait(this, 1)
   }
 
+  override refined (times: number): void {
+    for (const upgrade of this.#underway.values()) upgrade.deadline *= times
+    for (const [socket, deadline] of this.#ending) this.#ending.set(socket, deadline * times)
+  }
+
   /** Looks at an answer that was begun. */
   #see (request: IncomingMessage, upgrade: Upgrade, written: number): void {
     if (upgrade.response?.headersSent === false) {
       // Hijacked: whoever wrote past the response has the socket now, unless it has ended it.
-      if (upgrade.socket.writableEnded) this.#end(request, upgrade)
-      else this.#forget(request, upgrade)
+      if (upgrade.socket.writableEnded) {
+        this.#end(request, upgrade)
+      } else {
+        this.#forget(request, upgrade)
+        unguard(upgrade.socket)
+      }
     } else if (written !== upgrade.seen) {
       // What passes no hook of ours is written at once, as a rule, and whole when it has not grown for a while.
       upgrade.deadline = this.#in(upgrade.response === null ? this.#timeouts.end : this.#timeouts.decide)

@@ -4,6 +4,7 @@
  */
 import type { Outgoing } from '../core/outgoing.js'
 import type { Cause } from '../core/causes.js'
+import type { Wire } from '../core/peer.js'
 import type { Limited } from '../core/tally.js'
 
 /** A message from the peer. */
@@ -36,55 +37,52 @@ export interface TransportOwner {
   ignored (): void
   /** The peer went past a limit; `fatal`: the connection is to be closed for it. */
   exceeded (limit: Limited, fatal: boolean): void
+  /** The message with this number was not sent after all. */
+  unsent (seq: number, error: unknown): void
+  /** The peer has ended its side without a close frame. */
+  closing (): void
   /** The peer has all messages up to this one. @param roundTrip of the ping that tells so, in ms */
   received (seq: number, roundTrip: number): void
   /** The last word: nothing is read or written any more. */
   ended (end: TransportEnd): void
 }
 
-export interface Transport {
+export interface Transport extends Wire {
   readonly kind: 'websocket' | 'sse'
   /** Messages can be sent: no close frame has passed, in either direction, and the socket lives. */
   readonly open: boolean
   /** There is a network in between. If not (`injectWS`), nobody can die unnoticed or has to be waited for. */
   readonly remote: boolean
-  /** Reading is paused, by the app or because its reader has fallen behind. */
+  /** Nothing is read: reading is paused, by the app or because its reader has fallen behind, and does not go on for anybody. */
   readonly paused: boolean
+  /** As much waits for a reader as may: no answer of the peer is seen, though somebody waits for it. */
+  readonly blind: boolean
+  /** Grows with what readers take. */
+  readonly consumed: number
   /** A message has come. */
   readonly spoken: boolean
-  /** Reading although paused, to hear whether the peer lives. */
-  readonly peeking: boolean
   /** Bytes that wait to be handed to the operating system. */
   readonly bufferedBytes: number
-  /** The number of the last message that it was given, from 1; and of the last that has left for the peer, all of it. */
-  readonly accepted: number
-  readonly handed: number
+  /** The number of the last message of which anything may have left for the peer. */
+  readonly begun: number
   /** Round trip in ms, smoothed; NaN while unknown. */
   readonly roundTrip: number
   /** The error with which the wire was violated, if it was. */
   readonly fault: Error | null
-  /** Bytes heard from the peer, or events where there is no byte counter: compare, do not interpret. */
-  heard (): number
-  /** Grows whenever something that waited has been taken. */
-  advance (): number
-  /** Bytes that wait, or are not known to have arrived. */
-  backlog (): number
-  /** Those of them that the peer has to take in before it can answer anything. */
-  span (): number
-  /** Sends a message; true if nothing of it waits here. Only while `open`. */
-  send (message: Outgoing): boolean
+  /** Sends a message; true if nothing of it waits here. Only while `open`. @param seq its number: greater than the last */
+  send (message: Outgoing, seq: number): boolean
   /** A receipt is wanted for all messages up to this one: `received` will tell. */
   want (seq: number): void
-  /** A ping whose answer nobody awaits. */
-  beat (): void
   /** The round trip of a ping in ms; Infinity if the transport ends first. */
   ping (): Promise<number>
   /** Messages, one at a time and in order, until the transport ends. @throws FST_ERR_LIFELINE_ALREADY_READING */
   messages (): AsyncIterableIterator<Message>
   pause (): void
   resume (): void
-  /** Reads on although paused, until something is heard; false if too much waits already. */
-  peek (on: boolean): boolean
+  /** While on, it reads on although paused, up to its cap, for somebody waits for an answer of the peer. */
+  readOn (on: boolean): void
+  /** Whether all messages up to this one have been taken, and with them what the app itself had sent when that was first asked. */
+  left (seq: number): boolean
   /** The route handler has returned, and all that it awaited with it; or nobody waits for that any more. */
   settled (): void
   /** The shutdown has begun, and is the one that closes from now on. */

@@ -7,9 +7,10 @@ import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { chromium } from 'playwright-core'
-import type { Browser, Locator, Page } from 'playwright-core'
+import type { Browser, BrowserServer, Locator, Page } from 'playwright-core'
 import WebSocket from 'ws'
 import { until } from '../support/app.js'
 import { lackOf } from '../support/needs.js'
@@ -24,6 +25,7 @@ type App = 'with' | 'without'
 
 describe('the playground', { skip: lackOf('chromium') }, () => {
   let playground: ReturnType<typeof spawn>
+  let chrome: BrowserServer
   let browser: Browser
   let url: string
   let page: Page
@@ -39,23 +41,45 @@ describe('the playground', { skip: lackOf('chromium') }, () => {
     const control = new WebSocket(`${url.replace('http', 'ws')}/control`, { origin: url })
     control.on('message', (data) => { state = JSON.parse(String(data)) })
     await once(control, 'message')
-    browser = await chromium.launch({ executablePath: execFileSync('sh', ['-c', 'command -v chromium'], { encoding: 'utf8' }).trim(), args: ['--no-sandbox'] })
+    await launch()
   })
   after(async () => {
-    await browser?.close()
+    if (chrome !== undefined) kill()
     playground.kill('SIGTERM')
     const [code] = await once(playground, 'exit')
     assert.equal(code, 143)
   })
 
-  async function visit (options: { width: number, colorScheme?: 'light' | 'dark' } = { width: 1440 }): Promise<void> {
-    await page?.close()
-    page = await browser.newPage({ viewport: { width: options.width, height: 900 }, colorScheme: options.colorScheme ?? 'light' })
+  async function launch (): Promise<void> {
+    chrome = await chromium.launchServer({ executablePath: execFileSync('sh', ['-c', 'command -v chromium'], { encoding: 'utf8' }).trim(), args: ['--no-sandbox'] })
+    browser = await chromium.connect(chrome.wsEndpoint())
+  }
+
+  /** The browser, and all processes of its own. Whoever does not answer is not asked to leave. */
+  const kill = (): void => { process.kill(-chrome.process().pid!, 'SIGKILL') }
+
+  interface Look { width: number, colorScheme?: 'light' | 'dark' }
+
+  async function goTo ({ width, colorScheme = 'light' }: Look): Promise<true> {
+    if (page?.isClosed() === false) await page.close()
+    page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme })
     page.on('pageerror', (error) => { faults.push(String(error)) })
     // Nothing is loaded from anywhere else.
     page.on('request', (request) => { if (!request.url().startsWith(url) && !request.url().startsWith('data:')) faults.push(request.url()) })
     await page.goto(url)
     await page.waitForFunction(() => !/starting/.test((globalThis as any).document.body.innerText))
+    return true
+  }
+
+  /** A browser that answers nothing at all (closing a page has no timeout) says nothing about the page: another is started, once. */
+  async function visit (look: Look = { width: 1440 }): Promise<void> {
+    const patience = new AbortController()
+    const visited = await Promise.race([goTo(look), sleep(30_000, false, patience)])
+    patience.abort()
+    if (visited) return
+    kill()
+    await launch()
+    await goTo(look)
   }
 
   const press = async (name: string, where: Page | Locator = page): Promise<void> => {

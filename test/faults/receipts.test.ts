@@ -15,10 +15,13 @@ import type { CloseInfo, Connection } from '../../src/index.js'
 import { start, until } from '../support/app.js'
 import { startRemote } from '../support/remote.js'
 import { needs } from '../support/needs.js'
+import { tries } from '../support/proof.js'
 import { startFleet } from './support/fleet.js'
 import { createNetwork } from './support/network.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
+
+const FROZEN = tries('frozen')
 
 /** Says which messages it has received. */
 const CLIENT = `
@@ -53,8 +56,9 @@ const numbers = ({ undelivered }: CloseInfo): number[] => undelivered.map(({ dat
 const range = (from: number, to: number): number[] => Array.from({ length: Math.max(0, to - from + 1) }, (_, i) => from + i)
 
 describe('receipts', { concurrency: true }, () => {
-  describe('a hundred clients that are frozen', { concurrency: 2 }, () => {
-    const [WAVES, WAVE] = [5, 20]
+  describe(`${FROZEN} clients that are frozen`, { concurrency: 2 }, () => {
+    const WAVE = Math.min(FROZEN, 20)
+    const WAVES = FROZEN / WAVE
     for (const wave of range(1, WAVES)) {
       test(`wave ${wave} of ${WAVES}`, { skip: process.platform !== 'linux' && process.env.CI !== 'true' && 'this machine has no /proc' }, async (t) => {
         const { app, url, errors } = await start(t, {

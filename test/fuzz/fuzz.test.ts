@@ -1,6 +1,6 @@
 /**
- * Whatever comes over the wire, and whatever an app passes: 5,000 cases with the other tests, as many as you like by
- * `FUZZ_CASES=1000000 npm run fuzz` (100,000 by default).
+ * Whatever comes over the wire, and whatever an app passes: as often as test/support/proof.ts says, or as you like:
+ * `FUZZ_CASES=1000000 npm run fuzz`.
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -13,8 +13,9 @@ import { readOptions, readRouteOptions } from '../../src/plugin/options.js'
 import { start } from '../support/app.js'
 import type { App } from '../support/app.js'
 import { closeFrame, frame, FrameReader, opcode } from '../support/frames.js'
+import { tries } from '../support/proof.js'
 
-const CASES = Number(process.env.FUZZ_CASES ?? 5000)
+const CASES = Number(process.env.FUZZ_CASES ?? tries('fuzz'))
 const part = (share: number): { numRuns: number } => ({ numRuns: Math.ceil(CASES * share) })
 
 /** So many clients at a time: a case waits for its peer, and the machine need not. */

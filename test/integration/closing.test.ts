@@ -249,3 +249,18 @@ for (const [name, { routes, underway, least }] of Object.entries(floods)) {
     assert.deepEqual(errors(), [])
   })
 }
+
+test('a peer that half-closes and reads nothing is ended after closeTimeout, however seldom the heartbeat looks', async (t) => {
+  const { app, port, closed } = await start(t, { options: { heartbeat: { interval: 60_000, timeout: 60_000 }, closeTimeout: 300, backpressure: { limit: 64 << 20 } }, routes: silent })
+  const opening = opened(app)
+  const peer = await rawPeer(t, port)
+  const connection = await opening
+  peer.pause()
+  connection.push(Buffer.alloc(32 << 20))
+  const over = ended(app)
+  peer.end()
+  const at = performance.now()
+  await over
+  assert.ok(performance.now() - at < 10_000, 'not when the heartbeat looks, which is after 18 s')
+  assert.deepEqual(closed.map(({ cause, code }) => [cause, code]), [['reset', 1006]])
+})

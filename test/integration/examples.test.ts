@@ -99,6 +99,25 @@ test('chat: the room knows who is there, and is told who leaves, with a goodbye 
   assert.deepEqual(errors(), [])
 })
 
+test('chat: the end of a connection that is in no room is told to nobody', async (t) => {
+  const { stream, lines } = keepLog()
+  const { build } = await import(String(new URL('../../examples/chat/app.js', import.meta.url)))
+  const app: FastifyInstance = await build({ logger: { stream } })
+  t.after(() => app.close())
+  app.get('/other', { websocket: true }, () => {})
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
+  const ada = await hear(t, `${url}/rooms/kitchen?name=Ada`)
+  const other = await hear(t, `${url}/other`)
+  other.client.close()
+  await until('it has left', () => app.lifeline.size === 1)
+  const bob = await hear(t, `${url}/rooms/kitchen?name=Bob`)
+  bob.client.close()
+  await last(ada, { left: 'Bob' })
+  assert.deepEqual(ada.got, [{ joined: 'Bob' }, { left: 'Bob' }])
+  assert.deepEqual(lines.filter((line) => line.level >= level.error), [])
+})
+
 test('progress: every step is told, in order, until the job is done', async (t) => {
   const { url, errors } = await run(t, 'progress', { stepTime: 5 })
   const who = await hear(t, `${url}/work`)

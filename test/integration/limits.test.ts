@@ -3,30 +3,14 @@
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import type { IncomingMessage } from 'node:http'
 import { test } from 'node:test'
-import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fastifyWebsocket from '@fastify/websocket'
 import WebSocket from 'ws'
 import { connect, ended, level, opened, start, until } from '../support/app.js'
 import { frame, opcode } from '../support/frames.js'
 import { dial } from '../support/raw-client.js'
-
-interface Refusal { status: number, retryAfter: string | undefined, body: string }
-
-/** Asks for an upgrade that is to be refused. */
-async function refused (t: TestContext, url: string, options: WebSocket.ClientOptions = {}): Promise<Refusal> {
-  const socket = new WebSocket(url, options)
-  t.after(() => { socket.on('error', () => {}); socket.terminate() })
-  const [, response] = await Promise.race([
-    once(socket, 'unexpected-response') as Promise<[unknown, IncomingMessage]>,
-    once(socket, 'open').then(() => { throw new Error('it was let in') })
-  ])
-  let body = ''
-  for await (const chunk of response.setEncoding('utf8')) body += chunk
-  return { status: response.statusCode!, retryAfter: response.headers['retry-after'], body }
-}
+import { refused } from '../support/refused.js'
 
 const silent = (path = '/') => (app: any): void => { app.get(path, { websocket: true }, () => {}) }
 
@@ -197,7 +181,7 @@ test('a function decides by the request, at once or later; what it throws refuse
     assert.equal((await refused(t, url + path, { origin: 'https://other.example' })).status, 403)
     assert.equal((await refused(t, url + path)).status, 403)
   }
-  for (const path of ['/throws', '/rejects']) assert.equal((await refused(t, url + path, { origin: 'https://app.example' })).status, 500)
+  for (const path of ['/throws', '/rejects']) assert.equal((await refused(t, url + path, { origin: 'https://app.example' })).status, 403)
   assert.equal(app.lifeline.stats().opened, 2)
 })
 

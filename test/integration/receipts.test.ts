@@ -278,7 +278,8 @@ describe('undelivered', { concurrency: true }, () => {
     await until('all are gone', () => app.closed.length === 3)
     for (const { undelivered } of app.closed) {
       assert.equal(undelivered.length, 1)
-      assert.equal(undelivered[0]!.data, bytes)
+      assert.equal(undelivered[0]!.data, app.closed[0]!.undelivered[0]!.data, 'one copy, that is nobody else\'s')
+      assert.deepEqual(undelivered[0]!.data, bytes)
     }
   })
 

@@ -85,7 +85,7 @@ test('a fragment that cannot be sent does not hold up what is pushed after it', 
 
 test('a reader that leaves a full inbox behind does not leave the peer waiting for ever', async () => {
   let held = false
-  const inbox = new Inbox({ hold (on) { held = on }, expected: () => false, left () {}, dropped () {}, ignored () {} })
+  const inbox = new Inbox({ hold (on) { held = on }, sated () {}, expected: () => false, left () {}, dropped () {}, ignored () {} })
   inbox.settled()
   const messages = inbox.messages()
   for (let i = 0; i < 10; i++) inbox.add({ data: Buffer.alloc(30_000), binary: true })

@@ -89,7 +89,8 @@ test('a sweep before the first turn of the wheel counts', () => {
   const wheel = new Wheel(10)
   const heartbeat = new Heartbeat(wheel, { stallTimeout: 3_000, closeTimeout: 200 }, { pings: 0, lost: 0 })
   let asks = 0
-  const peer = { heard: () => 0, advance: () => 0, backlog: () => 0, span: () => 0, waiting: () => false, phase: () => 'reading' as const, protected: false, ask () { asks++ }, peek: () => false, lost () {}, stalled () {} }
+  const wire = { heard: () => 0, advance: () => 0, backlog: () => 0, span: () => 0, waiting: () => 0, phase: () => 'reading' as const, beat: () => ++asks, beatenAt: () => NaN, peek: () => false }
+  const peer = { wire, protected: false, closing () {}, lost () {}, stalled () {} }
   const pulses = [heartbeat.watch(peer, null)]
   heartbeat.sweep(pulses, 100)
   heartbeat.sweep(pulses, 100)

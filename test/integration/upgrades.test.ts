@@ -4,10 +4,11 @@ import { connect as connectSocket } from 'node:net'
 import type { Socket } from 'node:net'
 import { test } from 'node:test'
 import { connect, start, until } from '../support/app.js'
+import { tries } from '../support/proof.js'
 import { sockets, startRemote } from '../support/remote.js'
 import type { Remote } from '../support/remote.js'
 
-const TIMES = 1_000
+const TIMES = tries('refusals')
 const AT_ONCE = 100
 
 const request = (path: string, header = ''): string =>
@@ -49,7 +50,7 @@ const cases = {
 } as const
 
 for (const [name, [path, answer]] of Object.entries(cases)) {
-  test(`${name}: a thousand refused upgrades leave no socket, and close() settles (field 7)`, async (t) => {
+  test(`${name}: ${TIMES} refused upgrades leave no socket, and close() settles (field 7)`, async (t) => {
     // An answer that passes no hook counts as whole when it has not grown for closeTimeout.
     const remote = await startRemote(t, { lifeline: { upgradeTimeout: 200, closeTimeout: 500 } })
     const before = remote.sockets()
@@ -60,7 +61,7 @@ for (const [name, [path, answer]] of Object.entries(cases)) {
   })
 }
 
-test('a client gone during a slow hook, by FIN or by reset: a thousand leave no socket', async (t) => {
+test(`a client gone during a slow hook, by FIN or by reset: ${TIMES} leave no socket`, async (t) => {
   const enter = new Map<string, () => void>()
   let entries = 0
   const { app, port, errors, closed } = await start(t, {
@@ -99,7 +100,7 @@ test('a client gone during a slow hook, by FIN or by reset: a thousand leave no 
   assert.ok(performance.now() - began < 5_000)
 })
 
-test('503 while closing: a thousand sockets that ask for an upgrade meanwhile are answered and ended, and close() settles', async (t) => {
+test(`503 while closing: ${TIMES} sockets that ask for an upgrade meanwhile are answered and ended, and close() settles`, async (t) => {
   const remote = await startRemote(t, { lifeline: { closeTimeout: 8_000 } })
   const before = remote.sockets()
   const reach = async (): Promise<Socket> => {

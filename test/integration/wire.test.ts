@@ -7,6 +7,7 @@ import { after, before, describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import fc from 'fast-check'
 import { lackOf } from '../support/needs.js'
+import { patience, tries } from '../support/proof.js'
 import { dial } from '../support/raw-client.js'
 import { openClient } from '../support/wire-clients.js'
 import type { Kind } from '../support/wire-clients.js'
@@ -136,7 +137,7 @@ for (const secure of [false, true]) {
 
       test('any sequence of pushes, broadcasts, sends, fragments, Blobs, streams, pings and closes arrives byte for byte and in order', async (t) => {
         if (lack !== false) t.diagnostic(`without Python: ${lack}`)
-        await fc.assert(fc.asyncProperty(scenarios(kinds), (scenario) => play(world, scenario)), { numRuns: 120, interruptAfterTimeLimit: 60_000 })
+        await fc.assert(fc.asyncProperty(scenarios(kinds), (scenario) => play(world, scenario)), { numRuns: tries('wire'), interruptAfterTimeLimit: patience(60_000), markInterruptAsFailure: true })
       })
     })
   }
@@ -144,12 +145,14 @@ for (const secure of [false, true]) {
 
 for (const secure of [false, true]) {
   test(`what a listener of "open" pushes, and what the handler pushes and sends before it returns, comes first and in order${secure ? ' (over TLS)' : ''}`, async (t) => {
-    const { app, url } = await startWire(t, {}, secure, (socket, connection) => {
-      connection.push('handler')
-      socket.send('sent')
-      app.lifeline.broadcast('broadcast')
-      app.safePush(connection.fd, Buffer.alloc(200_000))
-      socket.ping('app')
+    const { app, url } = await startWire(t, {}, secure, {
+      greet: (socket, connection) => {
+        connection.push('handler')
+        socket.send('sent')
+        app.lifeline.broadcast('broadcast')
+        app.safePush(connection.fd, Buffer.alloc(200_000))
+        socket.ping('app')
+      }
     })
     app.lifeline.on('open', (connection) => { connection.push('open') })
     for (const kind of ['ws', 'raw'] as const) {
@@ -185,14 +188,14 @@ for (const secure of [false, true]) {
         assert.equal(client.code, 1013)
         assert.notEqual(client.torn, 'frame')
       }
-    }), { numRuns: 10, interruptAfterTimeLimit: 30_000 })
+    }), { numRuns: tries('breaches'), interruptAfterTimeLimit: patience(30_000), markInterruptAsFailure: true })
   })
 
   test(`a breach of policy "drop" in the middle of a turn tears no frame, and all that was taken comes${over}`, async () => {
     await fc.assert(fc.asyncProperty(floods, async (given) => {
       const victims = await flood(given, secure, { limit: 64 * KIB }, (_states, refusals) => refusals > 20)
       for (const { client } of victims) assert.deepEqual([client.code, client.torn], [4000, null])
-    }), { numRuns: 10, interruptAfterTimeLimit: 30_000 })
+    }), { numRuns: tries('breaches'), interruptAfterTimeLimit: patience(30_000), markInterruptAsFailure: true })
   })
 
   test(`past the total the largest ends, at most within a frame; the other gets all that was taken${over}`, async () => {
@@ -201,6 +204,6 @@ for (const secure of [false, true]) {
       const ends = victims.map(({ client }) => client.code)
       assert.ok(ends.includes(undefined), 'none was terminated')
       for (const { client } of victims) if (client.code !== undefined) assert.deepEqual([client.code, client.torn], [4000, null])
-    }), { numRuns: 10, interruptAfterTimeLimit: 30_000 })
+    }), { numRuns: tries('breaches'), interruptAfterTimeLimit: patience(30_000), markInterruptAsFailure: true })
   })
 }

@@ -26,6 +26,8 @@ export interface Setup {
   fastify?: FastifyServerOptions
   /** Before the plugin is registered. */
   before?: (app: FastifyInstance) => unknown
+  /** Instead of a port of its own: the path of a Unix domain socket. */
+  path?: string
   /** After it. */
   routes?: (app: FastifyInstance) => unknown
 }
@@ -49,7 +51,7 @@ export function keepLog (): { stream: { write: (line: string) => void }, lines: 
   return { lines, stream: { write: (line) => { lines.push(JSON.parse(line)) } } }
 }
 
-export async function start (t: TestContext, { options = {}, fastify = {}, before, routes }: Setup = {}): Promise<App> {
+export async function start (t: TestContext, { options = {}, fastify = {}, before, path, routes }: Setup = {}): Promise<App> {
   const { stream, lines } = keepLog()
   const app = Fastify({ logger: { level: 'debug', stream }, ...fastify } as FastifyServerOptions) as unknown as FastifyInstance
   t.after(() => app.close())
@@ -58,8 +60,8 @@ export async function start (t: TestContext, { options = {}, fastify = {}, befor
   const closed: CloseInfo[] = []
   app.lifeline.on('close', (_connection, info) => { closed.push(info) })
   await routes?.(app)
-  await app.listen({ port: 0, host: '127.0.0.1' })
-  const { port } = app.server.address() as AddressInfo
+  await app.listen(path !== undefined ? { path } : { port: 0, host: '127.0.0.1' })
+  const { port = 0 } = app.server.address() as Partial<AddressInfo>
   return { app, url: `ws://127.0.0.1:${port}`, port, lines, closed, errors: () => lines.filter((line) => line.level >= level.error) }
 }
 

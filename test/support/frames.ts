@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { constants, inflateRawSync } from 'node:zlib'
 
 export const opcode = { continuation: 0x0, text: 0x1, binary: 0x2, close: 0x8, ping: 0x9, pong: 0xa } as const
 
@@ -18,6 +19,8 @@ export interface Incoming {
 
 interface Frame {
   fin: boolean
+  /** The three reserved bits, as a number. */
+  rsv: number
   code: number
   payload: Buffer
   /** With its header. */
@@ -42,7 +45,6 @@ function frameAt (bytes: Buffer, at: number): Frame | number {
   const there = bytes.length - at
   if (there < 2) return 2
   const [first, second] = [bytes[at]!, bytes[at + 1]!]
-  assert.equal(first & 0x70, 0, `reserved bits are set: ${first.toString(16)}`)
   assert.equal(second & 0x80, 0, 'a server does not mask')
   let length = second & 0x7f
   let header = 2
@@ -60,16 +62,26 @@ function frameAt (bytes: Buffer, at: number): Frame | number {
   }
   const size = header + length
   if (there < size) return size
-  return { fin: (first & 0x80) !== 0, code: first & 0x0f, payload: bytes.subarray(at + header, at + size), size }
+  return { fin: (first & 0x80) !== 0, rsv: first >> 4 & 7, code: first & 0x0f, payload: bytes.subarray(at + header, at + size), size }
 }
+
+/** Of a compressed message whose compressor begins anew (RFC 7692 §7.2.2). */
+const inflate = (bytes: Buffer): Buffer =>
+  inflateRawSync(Buffer.concat([bytes, Buffer.from([0, 0, 0xff, 0xff])]), { finishFlush: constants.Z_SYNC_FLUSH })
 
 /** Takes in what a server sends, in whatever pieces. */
 export class FrameReader {
+  readonly #deflate: boolean
   #chunks: Buffer[] = []
   #length = 0
   #needs = 2
-  #message: { kind: 'text' | 'binary', parts: Buffer[] } | null = null
+  #message: { kind: 'text' | 'binary', compressed: boolean, parts: Buffer[] } | null = null
   #closed = false
+
+  /** @param deflate whether permessage-deflate was negotiated, with server_no_context_takeover */
+  constructor (deflate = false) {
+    this.#deflate = deflate
+  }
 
   /** What ends in the middle, if the stream ends here. */
   get torn (): 'frame' | 'message' | null {
@@ -101,7 +113,8 @@ export class FrameReader {
     return complete
   }
 
-  #control ({ fin, code, payload }: Frame): Incoming {
+  #control ({ fin, rsv, code, payload }: Frame): Incoming {
+    assert.equal(rsv, 0, `reserved bits of a control frame are set: ${rsv}`)
     assert.ok(code in control, `opcode ${code} is reserved`)
     assert.ok(fin, 'a control frame in fragments')
     assert.ok(payload.length <= 125, `a control frame of ${payload.length} bytes`)
@@ -119,19 +132,22 @@ export class FrameReader {
     return { kind, data: payload, frames: 1 }
   }
 
-  #data ({ fin, code, payload }: Frame): Incoming | null {
+  #data ({ fin, rsv, code, payload }: Frame): Incoming | null {
+    const compressed = this.#deflate && rsv === 4 && code !== opcode.continuation
+    assert.ok(rsv === 0 || compressed, `reserved bits are set: ${rsv}`)
     if (code === opcode.continuation) {
       assert.ok(this.#message !== null, 'nothing to continue')
     } else {
       assert.ok(code === opcode.text || code === opcode.binary, `opcode ${code} is reserved`)
       assert.ok(this.#message === null, 'a message begins within another')
-      this.#message = { kind: code === opcode.text ? 'text' : 'binary', parts: [] }
+      this.#message = { kind: code === opcode.text ? 'text' : 'binary', compressed, parts: [] }
     }
     this.#message.parts.push(payload)
     if (!fin) return null
     const { kind, parts } = this.#message
+    const whole = Buffer.concat(parts)
+    const data = this.#message.compressed ? inflate(whole) : whole
     this.#message = null
-    const data = Buffer.concat(parts)
     assert.ok(kind === 'binary' || isText(data), 'a text that is no UTF-8')
     return { kind, data, frames: parts.length }
   }

@@ -15,6 +15,20 @@ import type { Incoming } from './frames.js'
 /** When nothing has come for so long, nothing will; in ms. No measure of speed, only the end of a test that would hang. */
 export const PATIENCE = 5_000
 
+/** Each message is compressed by itself: then the reader needs no state for it. */
+const DEFLATE = 'permessage-deflate; server_no_context_takeover; client_no_context_takeover'
+
+export interface RawOptions {
+  /** Whether pings are answered. @default true */
+  answers?: boolean
+  /** What is done with a ping instead of answering it. */
+  onPing?: (payload: Buffer) => void
+  /** Whether to ask for permessage-deflate, and insist on it. @default false */
+  deflate?: boolean
+  /** Of a Unix domain socket, instead of the URL's host and port. */
+  path?: string
+}
+
 export class RawClient {
   readonly socket: Socket
   /** All that came, the close frame included, without the pings of the plugin. */
@@ -25,16 +39,19 @@ export class RawClient {
   fault: Error | null = null
   /** The stream has ended, in whatever way. */
   over = false
-  readonly #answers: boolean
-  readonly #reader = new FrameReader()
+  readonly #answer: ((ping: Buffer) => void) | null
+  readonly #deflate: boolean
+  readonly #reader: FrameReader
   readonly #news = new EventEmitter().setMaxListeners(0)
   /** What has come of the answer to the handshake; null when it is complete. */
   #head: Buffer | null = Buffer.alloc(0)
   #closing = false
 
-  constructor (socket: Socket, url: URL, answers: boolean) {
+  constructor (socket: Socket, url: URL, { answers = true, deflate = false, onPing }: RawOptions) {
     this.socket = socket
-    this.#answers = answers
+    this.#answer = onPing ?? (answers ? (ping) => { this.pong(ping) } : null)
+    this.#deflate = deflate
+    this.#reader = new FrameReader(deflate)
     const key = randomBytes(16).toString('base64')
     socket.on('error', () => {})
     socket.on('data', (chunk: Buffer) => {
@@ -51,7 +68,7 @@ export class RawClient {
       this.over = true
       this.#news.emit('news')
     })
-    socket.write(`GET ${url.pathname}${url.search} HTTP/1.1\r\nHost: ${url.host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n\r\n`)
+    socket.write(`GET ${url.pathname}${url.search} HTTP/1.1\r\nHost: ${url.host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n${deflate ? `Sec-WebSocket-Extensions: ${DEFLATE}\r\n` : ''}\r\n`)
   }
 
   get open (): boolean { return this.#head === null }
@@ -80,6 +97,10 @@ export class RawClient {
     if (this.fault !== null) throw this.fault
   }
 
+  pong (payload: Buffer): void {
+    if (this.socket.writable) this.socket.write(frame(opcode.pong, payload))
+  }
+
   close (code: number = 1000): void {
     this.#closing = true
     this.socket.write(closeFrame(code))
@@ -106,18 +127,20 @@ export class RawClient {
     const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
     assert.match(answer, /^HTTP\/1\.1 101 /)
     assert.equal(/^sec-websocket-accept: *(.*)$/mi.exec(answer)?.[1]?.trim(), accept)
-    assert.doesNotMatch(answer, /^sec-websocket-(extensions|protocol):/mi)
+    assert.doesNotMatch(answer, /^sec-websocket-protocol:/mi)
+    const extensions = /^sec-websocket-extensions: *(.*)$/mi.exec(answer)?.[1]?.split('; ').toSorted()
+    assert.deepEqual(extensions, this.#deflate ? DEFLATE.split('; ').toSorted() : undefined)
     this.#head = null
     return bytes.subarray(end + 4)
   }
 
   #take (chunk: Buffer): void {
-    for (const incoming of this.#reader.read(chunk)) this.#answer(incoming)
+    for (const incoming of this.#reader.read(chunk)) this.#came(incoming)
   }
 
-  #answer (incoming: Incoming): void {
+  #came (incoming: Incoming): void {
     const { kind, data } = incoming
-    if (kind === 'ping' && this.#answers) this.socket.write(frame(opcode.pong, data))
+    if (kind === 'ping') this.#answer?.(data)
     if (isOfPlugin(incoming)) this.pings.push(Buffer.from(data))
     else this.received.push(incoming)
     if (kind === 'close') this.socket.end(this.#closing ? '' : frame(opcode.close, data))
@@ -128,14 +151,14 @@ export class RawClient {
 export const isOfPlugin = ({ kind, data }: { kind: string, data: Buffer }): boolean =>
   kind === 'ping' && data.length === 8 && data.toString('latin1', 0, 3) !== 'app'
 
-/** A raw client whose handshake is done. It asks for no extension, and is gone when the test is. */
-export async function dial (t: Pick<TestContext, 'after'>, url: string, { answers = true } = {}): Promise<RawClient> {
+/** A raw client whose handshake is done. It is gone when the test is. */
+export async function dial (t: Pick<TestContext, 'after'>, url: string, options: RawOptions = {}): Promise<RawClient> {
   const parsed = new URL(url)
-  const where = { host: parsed.hostname, port: Number(parsed.port) }
+  const where = options.path !== undefined ? { path: options.path } : { host: parsed.hostname, port: Number(parsed.port) }
   const socket: Socket = parsed.protocol === 'wss:' ? dialSecure({ ...where, rejectUnauthorized: false }) : dialPlain(where)
   socket.setNoDelay(true)
   t.after(() => { socket.destroy() })
-  const client = new RawClient(socket, parsed, answers)
+  const client = new RawClient(socket, parsed, options)
   await client.until(() => client.open)
   if (client.fault !== null) throw client.fault
   assert.ok(client.open, 'the stream ended within the handshake')

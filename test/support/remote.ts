@@ -5,7 +5,7 @@
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
-import { readdirSync, readlinkSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { CloseInfo, LifelineOptions, Outcome, PushResult, Stats } from '../../src/index.js'
@@ -99,17 +99,24 @@ export type Remote = { [K in keyof Calls]: (...args: Parameters<Calls[K]>) => Pr
   exited: Promise<number | null>
 }
 
-/** How many sockets a process holds: the truth about leaks. */
+/**
+ * How many network sockets a process holds: the truth about leaks. Those of the Unix domain are its own plumbing (stdio, the
+ * channel to us, what its loader talks to), of which some end when a Node.js, or a loader, no longer needs them.
+ */
 export function sockets (pid: number): number {
-  let count = 0
-  for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+  const plumbing = (): string[] => readFileSync(`/proc/${pid}/net/unix`, 'utf8').split('\n').map((line) => `socket:[${line.trim().split(/\s+/)[6]}]`)
+  const before = plumbing()
+  const held = readdirSync(`/proc/${pid}/fd`).map((fd) => {
     try {
-      if (readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith('socket:')) count++
+      return readlinkSync(`/proc/${pid}/fd/${fd}`)
     } catch {
       // It was closed since the listing.
+      return ''
     }
-  }
-  return count
+  })
+  // Some may have come or gone during the listing.
+  const known = new Set([...before, ...plumbing()])
+  return held.filter((name) => name.startsWith('socket:') && !known.has(name)).length
 }
 
 const script = fileURLToPath(new URL('server.ts', import.meta.url))

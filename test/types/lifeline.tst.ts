@@ -303,7 +303,7 @@ describe('backpressure and groups', () => {
   })
 
   test('members', () => {
-    expect(connection.drained()).type.toBe<Promise<void>>()
+    expect(connection.drained()).type.toBe<Promise<boolean>>()
     expect(connection.writable()).type.toBe<Writable>()
     expect(connection.writable).type.toBeCallableWith({ objectMode: true, binary: false } satisfies ConnectionWritableOptions)
     expect(connection.join('a')).type.toBe<Promise<void>>()

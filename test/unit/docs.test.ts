@@ -9,11 +9,14 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { causes, errors } from '../../src/index.js'
+import { MORE } from '../../src/core/outbox.js'
 import { outcomes } from '../../src/core/receipts.js'
 import type { Outcome } from '../../src/core/receipts.js'
 import { defaults } from '../../src/plugin/options.js'
+import { READ_ON_MAX } from '../../src/transports/websocket/inbox.js'
 import { clientNames } from '../browser/support/clients.js'
 import { clientFaults, serverFaults } from '../faults/support/faults.js'
+import { claims } from '../support/proof.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const read = (file: string): string => readFileSync(join(root, file), 'utf8')
@@ -101,6 +104,13 @@ test('docs/reliability.md has a row for every fault of the laboratory', () => {
   assert.deepEqual(documented, [...Object.values(clientFaults).map(({ what }) => what), ...Object.values(serverFaults)])
 })
 
+test('docs/reliability.md says how often each claim is tried, and a test tries it', () => {
+  const documented = rows('docs/reliability.md').filter((cells) => cells.length === 2).slice(2)
+  assert.deepEqual(documented, Object.values(claims).map(({ what, tries }) => [what, tries.toLocaleString('en-US')]))
+  const tests = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.test.ts')).map((file) => read(join('test', file)))
+  for (const claim of Object.keys(claims)) assert.ok(tests.some((text) => text.includes(`tries('${claim}')`)), `no test tries "${claim}"`)
+})
+
 test('docs/receipts.md has a row for every client that was tried, and for every outcome', () => {
   const table = rows('docs/receipts.md')
   const tried = table.filter((cells) => cells.length === 4).slice(2)
@@ -125,4 +135,11 @@ test('the figures in README, in bench/RESULTS.md and in the picture are those th
   assert.equal(read('docs/bench.svg'), draw(results))
   assert.equal(read('bench/RESULTS.md'), asMarkdown(results))
   assert.equal(read('README.md'), intoReadme(read('README.md'), results))
+})
+
+test('what may be kept while receipts cannot be seen is what the documentation says', () => {
+  const mib = (bytes: number): string => `${bytes / 1024 / 1024} MiB`
+  const bounds = rows('docs/receipts.md').flatMap(([what, most]) => /^(messages of the client|unconfirmed messages)/.test(what!) ? [/^\d+ MiB/.exec(most!)![0]] : [])
+  assert.deepEqual(bounds, [mib(READ_ON_MAX), mib(MORE)])
+  for (const file of ['docs/operations.md', 'README.md']) assert.ok(read(file).includes(mib(READ_ON_MAX)), file)
 })

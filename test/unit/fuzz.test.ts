@@ -9,6 +9,7 @@ import type { FastifyInstance } from 'fastify'
 import fc from 'fast-check'
 import { Connection } from '../../src/index.js'
 import { connect, ended, opened, start } from '../support/app.js'
+import { share } from '../support/proof.js'
 
 const RESULTS = ['sent', 'buffered', 'gone', 'invalid']
 
@@ -91,12 +92,12 @@ const options = fc.constantFrom(undefined, {}, { binary: true }, { binary: undef
 
 test('an fd may be anything: every call answers with the type that it promises, and nothing throws', async (t) => {
   const here = await world(t)
-  fc.assert(fc.property(anything, anything, options, (fd, data, given) => { all(here, take(fd), take(data), given) }), { numRuns: 2000 })
+  fc.assert(fc.property(anything, anything, options, (fd, data, given) => { all(here, take(fd), take(data), given) }), { numRuns: share(20_000) })
 })
 
 test('what is pushed to a connection that is open, closing or closed may be anything', async (t) => {
   const here = await world(t)
-  fc.assert(fc.property(fc.constantFrom(...here.fds), anything, options, (fd, data, given) => { all(here, fd, take(data), given) }), { numRuns: 1000 })
+  fc.assert(fc.property(fc.constantFrom(...here.fds), anything, options, (fd, data, given) => { all(here, fd, take(data), given) }), { numRuns: share(10_000) })
 })
 
 test('an fd is a number and nothing that looks like one', async (t) => {

@@ -3,15 +3,12 @@
  * Invariant: a batch never changes. Sockets that were given the same frames in the same order in one turn
  * hold the same batch, so it is joined once, however many they are.
  */
-import { ends } from './frame.js'
 import { turn } from './turn.js'
 
 export class Batch {
   readonly frame: Buffer
   /** Of all its frames together. */
   readonly bytes: number
-  /** How many messages end in it. */
-  readonly messages: number
   /** What goes before the frame; null if nothing does, or all is joined. */
   #before: Batch | null
   #joined: Buffer | null
@@ -21,7 +18,6 @@ export class Batch {
   private constructor (before: Batch | null, frame: Buffer) {
     this.frame = frame
     this.bytes = before === null ? frame.length : before.bytes + frame.length
-    this.messages = (before === null ? 0 : before.messages) + ends(frame)
     this.#before = before
     this.#joined = before === null ? frame : null
   }

@@ -4,6 +4,7 @@
  * Invariant: at most RECEIPTS_MAX that went out for receipts are open; whoever wants another shares the next.
  */
 import { Pings } from '../../core/pings.js'
+import type { Mark } from '../../core/pings.js'
 import { turn } from './turn.js'
 import type { TurnEnd } from './turn.js'
 
@@ -16,17 +17,21 @@ const MARK = { every: 64 * 1024, dozen: 12, most: 36 }
 const RECEIPTS_MAX = 4
 
 /** The transport, as far as pings go. */
-export interface BeatWire {
+export interface BeatWire extends Mark {
   /** Whether anything can be sent. */
   readonly open: boolean
-  /** Bytes that were written, and those that were or will be before what is given now. */
-  readonly written: number
-  readonly given: number
-  /** The number of the last message that was handed over. */
-  readonly handed: number
   /** Whether a ping goes out after every 64 KiB. */
   readonly marks: boolean
-  writePing (payload: Buffer): void
+  /** How long a ping may be without an answer before it stands in nobody's way, in ms. */
+  readonly patience: number
+  /** Bytes that ws has been given and has not written yet. */
+  readonly inside: number
+  /** Grows whenever anything is heard from the peer. */
+  heard (): number
+  /** What only waits for the end of a tick or turn is written now. */
+  settle (): void
+  /** If it is not written at once, `pings.written` is told when it is. */
+  writePing (payload: Buffer, number: number): void
 }
 
 export class Beats implements TurnEnd {
@@ -43,13 +48,28 @@ export class Beats implements TurnEnd {
     this.pings.confirmed = wire.written
   }
 
-  beat (receipt = false): void {
+  /** Sends a ping, if there is room for one. @returns the number of the newest */
+  beat (receipt = false): number {
     if (this.#wire.open) this.#send(receipt)
+    return this.pings.newest
   }
+
+  /** When this ping was written, monotonic in ms; NaN while it waits for what ws has to do first. */
+  beatenAt (number: number): number {
+    const { pings } = this
+    if (Number.isNaN(pings.writtenAt(number)) && this.#wire.inside === 0) this.wrote(number)
+    return pings.writtenAt(number)
+  }
+
+  /** This ping has been written. */
+  wrote (number: number): void { this.pings.written(number, performance.now()) }
 
   ping (): Promise<number> {
     if (!this.#wire.open) return Promise.resolve(Infinity)
-    return this.pings.ask(() => { this.beat() })
+    return this.pings.ask(() => {
+      this.#wire.settle()
+      this.beat()
+    })
   }
 
   /** So many bytes were handed over. */
@@ -75,8 +95,9 @@ export class Beats implements TurnEnd {
 
   /** Pings for the receipts that are wanted, if there is something new to be confirmed. */
   go (): void {
-    const { covered, receipts } = this.pings
-    if (this.#wanted > covered && this.#wire.handed > covered && receipts < RECEIPTS_MAX) this.beat(true)
+    const { pings } = this
+    if (this.#wanted <= pings.covered || this.#wire.handed <= pings.covered) return
+    if (pings.receipts(performance.now(), this.#wire.patience) < RECEIPTS_MAX) this.beat(true)
   }
 
   /** The closing handshake is about to begin: what its answer would leave open is asked for now. @param all also what nobody has asked for yet */
@@ -95,9 +116,12 @@ export class Beats implements TurnEnd {
   }
 
   #send (receipt: boolean): void {
-    if (this.pings.full) return
+    const { pings } = this
+    const wire = this.#wire
+    if (!pings.makeRoom(performance.now(), wire.patience, wire.heard())) return
     this.#sinceMark = 0
-    const { written, given, handed } = this.#wire
-    this.#wire.writePing(this.pings.open(performance.now(), written, given, handed, receipt))
+    const payload = pings.open(wire, receipt)
+    wire.writePing(payload, pings.newest)
+    if (wire.inside === 0) this.wrote(pings.newest)
   }
 }

@@ -12,8 +12,6 @@ export class Chunk {
   static #spare: Buffer | null = null
 
   length = 0
-  /** How many messages end in it. */
-  messages = 0
   #bytes: Buffer
 
   /** @param brief whether it will be handed over soon: then it may have the spare Buffer until it is */
@@ -24,20 +22,18 @@ export class Chunk {
   }
 
   /** A message as one frame. */
-  message ({ payload, binary, size }: Outgoing): void {
+  message ({ content: payload, binary, size }: Outgoing): void {
     const end = this.length + headerOf(size) + size
     if (end > this.#bytes.length) this.#grow(end)
     this.length = write(this.#bytes, this.length, payload, size, binary ? opcode.binary : opcode.text, true)
-    this.messages++
   }
 
-  /** Frames that are made already. @param messages how many end in them */
-  frames (bytes: Buffer, messages: number): void {
+  /** Frames that are made already. */
+  frames (bytes: Buffer): void {
     const end = this.length + bytes.length
     if (end > this.#bytes.length) this.#grow(end)
     this.#bytes.set(bytes, this.length)
     this.length = end
-    this.messages += messages
   }
 
   /** All of them. Nothing is added any more. */

@@ -6,10 +6,12 @@
  */
 import type { Duplex } from 'node:stream'
 import type WebSocket from 'ws'
+import { Shared } from '../../core/outgoing.js'
 import type { Outgoing } from '../../core/outgoing.js'
 import { Batch } from './batch.js'
 import { Chunk } from './chunk.js'
 import { BATCH_MAX, encode, ends, framesOf, HAND_OVER, headerOf, opcode } from './frame.js'
+import { Slices } from './slices.js'
 import type { Bare } from './supervise.js'
 import { tick, turn } from './turn.js'
 import type { TurnEnd } from './turn.js'
@@ -17,7 +19,10 @@ import type { Writer, WriterOwner } from './writer.js'
 
 const EMPTY = Buffer.alloc(0)
 
-const bytesIn = (waiting: Batch | Chunk): number => waiting instanceof Chunk ? waiting.length : waiting.bytes
+/** What waits, and the number of the last message that is whole with it; 0: none is. */
+type Waiting = { readonly part: Batch | Chunk, readonly last: number } | Slices
+
+const bytesIn = (part: Batch | Chunk): number => part instanceof Chunk ? part.length : part.bytes
 
 /** A real socket, or one with TLS on it. */
 type Stream = Duplex & { readonly encrypted?: boolean }
@@ -26,6 +31,7 @@ export class DirectWriter implements Writer, TurnEnd {
   completed = 0
   handed = 0
   queuedBytes = 0
+  appBytes = 0
 
   readonly #socket: WebSocket
   readonly #stream: Stream
@@ -33,8 +39,10 @@ export class DirectWriter implements Writer, TurnEnd {
   readonly #owner: WriterOwner
   /** What is added to now: what many get, or, from the first message on that is for this socket alone, all it gets. */
   #open: Batch | Chunk | null = null
+  /** The number of the last message that is whole with what is open. */
+  #openLast = 0
   /** What is full, before it. */
-  #full: Array<Batch | Chunk> | null = null
+  #full: Waiting[] | null = null
   /** Hand-overs that are not known to be taken. */
   #underway = 0
   /** The tick in which a message was written at once. */
@@ -42,8 +50,8 @@ export class DirectWriter implements Writer, TurnEnd {
   /** Waits for the end of the tick, or of the turn. */
   #waits: 'tick' | 'turn' | null = null
   #held = false
-  /** Messages that were pushed while held. */
-  #heldBack: Outgoing[] | null = null
+  /** What was pushed while held: messages that are nobody else's to change, and their numbers. */
+  #heldBack: Array<{ readonly message: Outgoing, readonly seq: number }> | null = null
   /** Blobs that ws has yet to read. It keeps the order: until then all goes through it. */
   #blobs = 0
   #taken: ((error?: Error | null) => void) | null = null
@@ -55,21 +63,43 @@ export class DirectWriter implements Writer, TurnEnd {
     this.#owner = owner
   }
 
-  send (message: Outgoing): boolean {
-    if (this.#held || this.#blobs > 0) return this.#sendLater(message)
-    if (message.shared || message.size > HAND_OVER) return this.#sendFrames(message)
+  // But for a Blob, which ws has yet to read, ws passes all on to the stream at once.
+  get waitingBytes (): number {
+    return this.queuedBytes + (this.#blobs > 0 ? this.#bare.bufferedAmount(this.#socket) : this.#stream.writableLength)
+  }
+
+  // A message that is handed over in part cannot have arrived.
+  get begun (): number { return this.handed }
+
+  send (message: Outgoing, seq: number): boolean {
+    if (this.#held || this.#blobs > 0) return this.#sendLater(message, seq)
+    if (message instanceof Shared || message.size > HAND_OVER) return this.#sendFrames(message, seq)
     if (this.#underway === 0 && this.queuedBytes === 0 && this.#tick !== tick.number) {
       this.#tick = tick.number
-      this.#write(encode(message.payload, message.size, message.binary ? opcode.binary : opcode.text, true), 1)
+      this.#write(encode(message.content, message.size, message.binary ? opcode.binary : opcode.text, true), seq)
       return this.#stream.writableLength === 0
     }
     this.#chunk(headerOf(message.size) + message.size).message(message)
+    this.#openLast = seq
     if (this.#underway === 0 && this.#waits === null) this.#wait('tick')
     return false
   }
 
-  ping (payload: Buffer): void {
-    if (this.#blobs > 0) this.#bare.ping(this.#socket, payload)
+  /** Large ones do, and all that follows while one waits here: else they would have to leave at once, and all together. */
+  slices (size: number): boolean {
+    return (size > HAND_OVER || this.appBytes > 0) && !this.#held && this.#blobs === 0
+  }
+
+  sendSliced (bytes: Buffer, binary: boolean, done: (error?: Error) => void): void {
+    this.#close()
+    ;(this.#full ??= []).push(new Slices(bytes, binary, done))
+    this.queuedBytes += bytes.length
+    this.appBytes += bytes.length
+    this.#next()
+  }
+
+  ping (payload: Buffer, number: number): void {
+    if (this.#blobs > 0) this.#bare.ping(this.#socket, payload, () => { this.#owner.pingWritten(number) })
     else this.#stream.write(encode(payload, payload.length, opcode.ping, true))
   }
 
@@ -81,12 +111,12 @@ export class DirectWriter implements Writer, TurnEnd {
   hold (on: boolean): void {
     if (this.#held === on) return
     this.#held = on
-    const messages = this.#heldBack
-    if (on || messages === null) return
+    const heldBack = this.#heldBack
+    if (on || heldBack === null) return
     this.#heldBack = null
-    for (const message of messages) {
+    for (const { message, seq } of heldBack) {
       this.queuedBytes -= message.size
-      this.send(message)
+      this.send(message, seq)
     }
   }
 
@@ -94,19 +124,27 @@ export class DirectWriter implements Writer, TurnEnd {
     this.#blobs += on ? 1 : -1
   }
 
+  settle (): void {
+    if (!this.#held) this.#next()
+  }
+
   flush (): void {
     if (this.#held) return
-    for (let next = this.#take(); next !== null; next = this.#take()) this.#writeAll(next)
+    while (this.#full !== null) this.#writeFirst()
+    if (this.#open !== null) this.#writeOpen()
   }
 
   // While anything waits here something of ours is under way, or the end of a tick or turn is awaited.
   wake (): void {}
 
   discard (): void {
+    const full = this.#full
     this.#open = null
     this.#full = null
     this.#heldBack = null
-    this.queuedBytes = 0
+    this.queuedBytes = this.appBytes = 0
+    if (full === null) return
+    for (const waiting of full) if (waiting instanceof Slices) waiting.end(new Error('the connection ended before the message was sent'))
   }
 
   turnEnded (): void {
@@ -121,43 +159,45 @@ export class DirectWriter implements Writer, TurnEnd {
     else turn.add(this)
   }
 
-  #sendLater (message: Outgoing): boolean {
+  #sendLater (message: Outgoing, seq: number): boolean {
+    message.own()
     if (this.#held) {
-      (this.#heldBack ??= []).push(message)
+      (this.#heldBack ??= []).push({ message, seq })
       this.queuedBytes += message.size
     } else {
       this.#underway++
       this.#bare.send(this.#socket, message.payload, { binary: message.binary }, this.#whenTaken())
-      this.handed++
+      this.handed = seq
       this.#owner.passed(message.size)
     }
     return false
   }
 
-  #sendFrames (message: Outgoing): boolean {
-    const frames = framesOf(message)
-    if (Buffer.isBuffer(frames)) this.#add(frames, message.shared)
-    else for (const frame of frames) this.#add(frame, message.shared)
+  #sendFrames (message: Outgoing, seq: number): boolean {
+    const shared = message instanceof Shared
+    const frames = shared ? message.frames ??= framesOf(message) : framesOf(message)
+    if (Buffer.isBuffer(frames)) this.#add(frames, shared, seq)
+    else for (const frame of frames) this.#add(frame, shared, seq)
     if (this.#underway === 0 && this.#waits === null) {
-      if (message.shared) this.#wait('turn')
+      if (shared) this.#wait('turn')
       else this.#next()
     }
     return this.queuedBytes === 0 && this.#stream.writableLength === 0
   }
 
-  #add (frame: Buffer, shared: boolean): void {
+  #add (frame: Buffer, shared: boolean, seq: number): void {
     const open = this.#open
     if (!shared || open instanceof Chunk) {
-      this.#chunk(frame.length).frames(frame, ends(frame))
-      return
-    }
-    if (open !== null && open.bytes + frame.length <= BATCH_MAX) {
+      this.#chunk(frame.length).frames(frame)
+    } else if (open !== null && open.bytes + frame.length <= BATCH_MAX) {
       this.#open = open.with(frame)
+      this.queuedBytes += frame.length
     } else {
       this.#close()
       this.#open = Batch.of(frame)
+      this.queuedBytes += frame.length
     }
-    this.queuedBytes += frame.length
+    if (ends(frame)) this.#openLast = seq
   }
 
   /** The chunk that so many bytes more are to be added to. */
@@ -168,7 +208,7 @@ export class DirectWriter implements Writer, TurnEnd {
     this.queuedBytes += bytes
     if (this.#open instanceof Chunk) return this.#open
     const chunk = new Chunk(this.#underway === 0)
-    if (this.#open !== null) chunk.frames(this.#open.join(), this.#open.messages)
+    if (this.#open !== null) chunk.frames(this.#open.join())
     this.#open = chunk
     return chunk
   }
@@ -176,41 +216,64 @@ export class DirectWriter implements Writer, TurnEnd {
   /** What is open takes nothing more. If the socket has taken all before it, there is nothing to wait for. */
   #close (): void {
     if (this.#open === null) return
-    (this.#full ??= []).push(this.#open)
+    (this.#full ??= []).push({ part: this.#open, last: this.#openLast })
     this.#open = null
-    if (this.#full.length === 1 && this.#stream.writableLength === 0) this.#writeAll(this.#take()!)
-  }
-
-  /** The next to be handed over; null if nothing waits. */
-  #take (): Batch | Chunk | null {
-    let next: Batch | Chunk | null = null
-    if (this.#full !== null) {
-      next = this.#full.shift()!
-      if (this.#full.length === 0) this.#full = null
-    } else if (this.#open !== null) {
-      next = this.#open
-      this.#open = null
-    }
-    if (next !== null) this.queuedBytes -= bytesIn(next)
-    return next
+    this.#openLast = 0
+    if (this.#full.length === 1 && this.#stream.writableLength === 0) this.#writeFirst()
   }
 
   /** Hands over what the socket takes without making it wait, and always something, if nothing is under way. */
   #next (): void {
     if (this.#underway > 0 || this.#socket.readyState !== this.#socket.OPEN) return
     do {
-      const next = this.#take()
-      if (next === null) break
-      this.#writeAll(next)
+      if (this.#full !== null) this.#writeFirst()
+      else if (this.#open !== null) this.#writeOpen()
+      else break
     } while (this.#stream.writableLength === 0)
+    // What waits in the socket is a ping behind the last hand-over: nobody else will say when it has left.
+    if (this.#underway === 0 && (this.#full !== null || this.#open !== null)) {
+      this.#underway++
+      this.#stream.write(EMPTY, this.#whenTaken())
+    }
   }
 
-  #writeAll (next: Batch | Chunk): void {
-    if (this.#write(next.join(), next.messages) && next instanceof Chunk) next.free()
+  #writeOpen (): void {
+    const part = this.#open!
+    const last = this.#openLast
+    this.#open = null
+    this.#openLast = 0
+    this.#writePart(part, last)
   }
 
-  /** True if the kernel has taken all of it. @param messages how many end in it */
-  #write (bytes: Buffer, messages: number): boolean {
+  /** Hands over the first of what is full, or its next slice. */
+  #writeFirst (): void {
+    const first = this.#full![0]!
+    if (first instanceof Slices) {
+      const { bytes } = first
+      const frame = first.next()
+      const whole = first.bytes === 0
+      this.queuedBytes -= bytes - first.bytes
+      this.appBytes -= bytes - first.bytes
+      if (whole) this.#shift()
+      this.#write(frame, 0, whole ? first : null)
+    } else {
+      this.#shift()
+      this.#writePart(first.part, first.last)
+    }
+  }
+
+  #shift (): void {
+    this.#full!.shift()
+    if (this.#full!.length === 0) this.#full = null
+  }
+
+  #writePart (part: Batch | Chunk, last: number): void {
+    this.queuedBytes -= bytesIn(part)
+    if (this.#write(part.join(), last) && part instanceof Chunk) part.free()
+  }
+
+  /** True if the kernel has taken all of it. @param last the number of the last message that is whole with it; 0: none is */
+  #write (bytes: Buffer, last: number, slices: Slices | null = null): boolean {
     const stream = this.#stream
     let rest = bytes
     // A callback costs a nextTick for each socket: the kernel, as a rule, takes all at once, and needs none.
@@ -221,11 +284,13 @@ export class DirectWriter implements Writer, TurnEnd {
     const done = rest === EMPTY && stream.writableLength === 0
     if (done) {
       this.completed++
+      slices?.end()
     } else {
       this.#underway++
-      stream.write(rest, this.#whenTaken())
+      const taken = this.#whenTaken()
+      stream.write(rest, slices === null ? taken : (error) => { slices.end(error ?? undefined); taken(error) })
     }
-    this.handed += messages
+    if (last > 0) this.handed = last
     this.#owner.passed(bytes.length)
     return done
   }

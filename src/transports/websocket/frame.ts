@@ -2,6 +2,7 @@
  * What a server puts on the wire (RFC 6455 §5.2): frames without a mask, header and payload in one
  * Buffer. The payload is copied: what the app does to its bytes later is its own affair.
  */
+import { encodingOf } from '../../core/outgoing.js'
 import type { Outgoing } from '../../core/outgoing.js'
 
 export const opcode = { continuation: 0, text: 1, binary: 2, ping: 9, pong: 10 } as const
@@ -44,8 +45,7 @@ export function write (target: Buffer, at: number, payload: string | Uint8Array,
     at = target.writeUIntBE(size, at, 4)
   }
   if (typeof payload !== 'string') target.set(payload, at)
-  // As many bytes as characters: all of them ASCII, and that is written twice as fast.
-  else target.write(payload, at, size, payload.length === size ? 'latin1' : 'utf8')
+  else target.write(payload, at, size, encodingOf(payload, size))
   return at + size
 }
 
@@ -56,12 +56,8 @@ export function encode (payload: string | Uint8Array, size: number, code: number
   return frame
 }
 
-/** A message as one frame, or as fragments if it is long. Made once, however many get it. */
-export function framesOf (message: Outgoing): Buffer | readonly Buffer[] {
-  return message.frames ??= toFrames(message)
-}
-
-function toFrames ({ payload, binary, size }: Outgoing): Buffer | readonly Buffer[] {
+/** A message as one frame, or as fragments if it is long. */
+export function framesOf ({ content: payload, binary, size }: Outgoing): Buffer | readonly Buffer[] {
   const code = binary ? opcode.binary : opcode.text
   if (size <= HAND_OVER) return encode(payload, size, code, true)
   const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload

@@ -5,7 +5,12 @@
  * Knows nothing of sockets: it says when to pause, through its gate.
  */
 import { FST_ERR_LIFELINE_ALREADY_READING } from '../../core/errors.js'
+import { nextTurn } from '../../core/later.js'
 import type { Message } from '../transport.js'
+import { Held } from './held.js'
+import type { RawMessage } from './held.js'
+import { turn } from './turn.js'
+import type { TurnEnd } from './turn.js'
 
 /** Held for a route that has no reader yet, in bytes. Past it the route counts as push-only. */
 export const HELD_MAX = 64 * 1024
@@ -13,20 +18,17 @@ export const HELD_MAX = 64 * 1024
 /** Held for a reader that has fallen behind, in bytes; reading pauses past it and goes on below half of it. */
 export const HIGH_WATER = 256 * 1024
 
-/** What an entry costs beside its bytes, so that a flood of empty messages counts as well. */
-const OVERHEAD = 64
-
-/** As ws emits it: bytes, whether they are text or not. */
-export interface RawMessage {
-  readonly data: Buffer | ArrayBuffer | Buffer[] | Blob
-  readonly binary: boolean
-  /** The listeners have had it already: it is held for a reader. */
-  readonly heard?: boolean
-}
+/**
+ * Held at most, in bytes, when reading goes on all the same because somebody waits for an answer of the peer: that stands
+ * behind all that the kernels of both ends hold (on one machine some 6 MiB). Over it comes what was under way: one message, or 64 KiB.
+ */
+export const READ_ON_MAX = 8 * 1024 * 1024
 
 export interface Gate {
   /** Stop, or go on, reading from the peer. */
   hold (on: boolean): void
+  /** As much is held as may be; or no longer. */
+  sated (on: boolean): void
   /** Whether somebody beside our own reader is to get messages: a listener of the socket, or whoever has it resumed. */
   expected (): boolean
   /** The reader has left. */
@@ -37,26 +39,18 @@ export interface Gate {
   ignored (): void
 }
 
-export function bytesOf ({ data }: RawMessage): number {
-  if (Array.isArray(data)) return data.reduce((sum, part) => sum + part.length, 0)
-  return data instanceof Blob ? data.size : data.byteLength
-}
-
-/** The bytes; a Blob gives them only later. */
-export function toBuffer (data: Exclude<RawMessage['data'], Blob>): Buffer {
-  if (Array.isArray(data)) return Buffer.concat(data)
-  return Buffer.isBuffer(data) ? data : Buffer.from(data)
-}
-
-async function toMessage ({ data, binary }: RawMessage): Promise<Message> {
-  const buffer = toBuffer(data instanceof Blob ? await data.arrayBuffer() : data)
-  return binary ? { data: buffer, binary: true } : { data: buffer.toString(), binary: false }
-}
-
-export class Inbox {
+export class Inbox implements TurnEnd {
+  /** How many messages were taken. */
+  consumed = 0
   readonly #gate: Gate
-  #queue: RawMessage[] = []
+  #queue: Array<Held | null> = []
+  /** Where the oldest is in the queue. */
+  #first = 0
   #bytes = 0
+  /** How many came in this turn, and are still as they came. */
+  #fresh = 0
+  /** What the reader has had since it last let the loop turn, in bytes. */
+  #given = 0
   #ended = false
   #held = false
   #full = false
@@ -70,9 +64,13 @@ export class Inbox {
     this.#gate = gate
   }
 
-  get empty (): boolean { return this.#queue.length === 0 }
+  get empty (): boolean { return this.#first === this.#queue.length }
 
+  /** What is held, with what it costs to hold it. */
   get bytes (): number { return this.#bytes }
+
+  /** Whether as much is held as may be. */
+  get sated (): boolean { return this.#bytes >= READ_ON_MAX }
 
   get reading (): boolean { return this.#reader !== null }
 
@@ -81,25 +79,43 @@ export class Inbox {
       this.#gate.ignored()
       return
     }
-    this.#queue.push(message)
-    this.#bytes += bytesOf(message) + OVERHEAD
+    const held = new Held(message)
+    this.#queue.push(held)
+    const before = this.sated
+    this.#bytes += held.cost
+    // Whoever keeps up takes it before this turn ends.
+    if (this.#fresh++ === 0) turn.add(this)
     this.#reader?.wake?.()
-    this.#bound()
+    this.bound()
+    if (this.sated && !before) this.#gate.sated(true)
+  }
+
+  turnEnded (): void {
+    const queue = this.#queue
+    for (let i = Math.max(this.#first, queue.length - this.#fresh); i < queue.length; i++) queue[i]!.keep()
+    this.#fresh = 0
   }
 
   /** The handler has settled, or is at work for too long: who has not attached a reader by now may have none to attach. */
   settled (): void {
     this.#awaited = false
-    this.#bound()
+    this.bound()
   }
 
-  /** The next message for a listener; undefined if none is held. */
-  take (): RawMessage | undefined {
-    const message = this.#queue.shift()
-    if (message === undefined) return undefined
-    this.#bytes -= bytesOf(message) + OVERHEAD
+  /** The next message; undefined if none is held. */
+  take (): Held | undefined {
+    if (this.empty) return undefined
+    const held = this.#queue[this.#first]!
+    this.#queue[this.#first++] = null
+    // What was taken in front is cut off when it is more than what is left: seldom enough.
+    if (this.#first > this.#queue.length / 2) {
+      this.#queue = this.#queue.slice(this.#first)
+      this.#first = 0
+    }
+    this.consumed++
+    this.#free(held.cost)
     if (this.#full && this.#bytes < HIGH_WATER / 2) this.#hold(false)
-    return message
+    return held
   }
 
   /** While on, the reader gets nothing: the peer sends too much. */
@@ -110,11 +126,12 @@ export class Inbox {
 
   /** Whatever is held is of no use any more. */
   discard (): void {
-    const unheard = this.#queue.filter(({ heard }) => heard !== true)
+    const unheard = this.#queue.filter((held): held is Held => held?.heard === false)
     this.#queue = []
-    this.#bytes = 0
+    this.#first = 0
+    this.#free(this.#bytes)
     if (this.#full) this.#hold(false)
-    if (unheard.length > 0) this.#gate.dropped(unheard.length, unheard.reduce((sum, message) => sum + bytesOf(message), 0))
+    if (unheard.length > 0) this.#gate.dropped(unheard.length, unheard.reduce((sum, { size }) => sum + size, 0))
   }
 
   /** No more will come; what is held can still be read. */
@@ -132,13 +149,22 @@ export class Inbox {
       if (this.#reader !== reader) return
       this.#reader = null
       reader.wake?.()
-      this.#bound()
+      this.bound()
       this.#gate.left()
     }
     const next = async (): Promise<IteratorResult<Message>> => {
       while (this.#reader === reader) {
-        const message = this.#held ? undefined : this.take()
-        if (message !== undefined) return { done: false, value: await toMessage(message) }
+        // There may be megabytes: a loop that awaits nothing else must not take them all in one turn.
+        if (this.#given > HIGH_WATER) {
+          await nextTurn()
+          this.#given = 0
+          continue
+        }
+        const held = this.#held ? undefined : this.take()
+        if (held !== undefined) {
+          this.#given += held.cost
+          return { done: false, value: await held.toMessage() }
+        }
         if (this.#ended) break
         await new Promise<void>((resolve) => { reader.wake = resolve })
         reader.wake = null
@@ -160,7 +186,8 @@ export class Inbox {
 
   get #unwanted (): boolean { return this.#reader === null && !this.#gate.expected() }
 
-  #bound (): void {
+  /** Lets go what nobody will want, or asks for a rest, if too much is held. */
+  bound (): void {
     if (!this.#awaited && this.#bytes > HELD_MAX && this.#unwanted) {
       this.#pushOnly = true
       this.discard()
@@ -168,6 +195,12 @@ export class Inbox {
     }
     const high = this.#reader === null ? HELD_MAX : HIGH_WATER
     if (!this.#full && this.#bytes > high) this.#hold(true)
+  }
+
+  #free (bytes: number): void {
+    const before = this.sated
+    this.#bytes -= bytes
+    if (before && !this.sated) this.#gate.sated(false)
   }
 
   #hold (on: boolean): void {

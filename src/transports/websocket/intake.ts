@@ -4,6 +4,7 @@
  * of pings that come too fast the last is answered (RFC 6455 §5.5.3), later.
  */
 import { Bucket } from '../../core/bucket.js'
+import { ownBytes } from '../../core/bytes.js'
 import { Deadline } from '../../core/deadline.js'
 import type { Wheel } from '../../core/wheel.js'
 
@@ -92,7 +93,7 @@ export class Intake {
     }
     this.#gate.exceeded('pongRate', false)
     // A copy: it is a view into all that came with it.
-    this.#unanswered = Buffer.from(payload)
+    this.#unanswered = ownBytes(payload)
     if (this.#answer?.waiting === true) return
     this.#answer ??= new Deadline(this.#wheel, this.#answerLast)
     this.#answer.in(wait)

@@ -4,9 +4,11 @@
  * no message is lost before the first reader, and none overtakes another.
  */
 import type WebSocket from 'ws'
+import { later } from '../../core/later.js'
 import type { Message } from '../transport.js'
-import { HIGH_WATER, Inbox, toBuffer } from './inbox.js'
-import type { Gate, RawMessage } from './inbox.js'
+import type { RawData } from './held.js'
+import { HIGH_WATER, Inbox } from './inbox.js'
+import type { Gate } from './inbox.js'
 import type { Bare } from './supervise.js'
 
 /** Present while messages wait for a listener: with it, EventEmitter announces new ones. */
@@ -19,7 +21,10 @@ const announce = (): void => {}
 const PEEK_MAX = 4 * HIGH_WATER
 
 /** Who is told of messages that nobody got; see Gate. */
-export type ReadingOwner = Pick<Gate, 'dropped' | 'ignored'>
+export interface ReadingOwner extends Pick<Gate, 'dropped' | 'ignored'> {
+  /** As much waits as may: no answer of the peer will be seen. */
+  blinded (): void
+}
 
 export class Reading implements Gate {
   readonly #socket: WebSocket
@@ -38,6 +43,8 @@ export class Reading implements Gate {
   /** Paused because the peer sends too much. */
   #throttled = false
   #peeking = false
+  /** Somebody waits for an answer of the peer. */
+  #readsOn = false
   /** This side has begun to close: nothing waits for anybody any more. */
   #closing = false
   /** It was paused when it did, or it closed for what came: the listeners shall not have more. */
@@ -49,7 +56,19 @@ export class Reading implements Gate {
     this.#owner = owner
   }
 
-  get paused (): boolean { return this.#paused || this.#behind || this.#throttled }
+  /** Nothing is read: not even for somebody who waits for an answer. */
+  get paused (): boolean { return this.#stopped && !(this.#readsOn && !this.#sated) }
+
+  /** Reading has stopped, and would not go on for an answer of the peer either. */
+  get blind (): boolean { return !this.#closing && this.#stopped && this.#sated }
+
+  /** Whoever is to get messages shall not have more for now. */
+  get #stopped (): boolean { return this.#paused || this.#behind || this.#throttled }
+
+  get #sated (): boolean { return this.#inbox?.sated === true }
+
+  /** Grows with what readers take. */
+  get consumed (): number { return this.#inbox?.consumed ?? 0 }
 
   get peeking (): boolean { return this.#peeking }
 
@@ -66,7 +85,7 @@ export class Reading implements Gate {
   }
 
   /** Takes a message from the wire; true if the listeners must not see it now. */
-  message (data: RawMessage['data'], binary: boolean): boolean {
+  message (data: RawData, binary: boolean): boolean {
     const taker = this.#taker()
     if (taker === 'listeners') {
       this.#listened = true
@@ -104,7 +123,10 @@ export class Reading implements Gate {
     if (this.#ended) return
     this.#paused = on
     this.#apply()
-    if (!on) this.#release()
+    if (on) return
+    this.#release()
+    // While it was paused a reader was to be expected; what was read on for others may be for nobody.
+    this.#inbox?.bound()
   }
 
   /** The peer sends too much; or what it sent has been made up for. */
@@ -122,6 +144,12 @@ export class Reading implements Gate {
     this.#apply()
   }
 
+  /** As much is held as may be; or no longer. */
+  sated (on: boolean): void {
+    this.#apply()
+    if (on) this.#owner.blinded()
+  }
+
   /** A reader has left: what it did not take is for whoever comes next. */
   left (): void {
     this.#expect()
@@ -134,6 +162,13 @@ export class Reading implements Gate {
 
   ignored (): void {
     this.#owner.ignored()
+  }
+
+  /** While on, it reads on although paused, until READ_ON_MAX waits: somebody waits for an answer of the peer. */
+  readOn (on: boolean): void {
+    if (this.#ended) return
+    this.#readsOn = on
+    this.#apply()
   }
 
   /** Reads on although paused, until the next message at the latest; false if too much waits already. */
@@ -161,7 +196,7 @@ export class Reading implements Gate {
   /** This side closes: the peer's answer must be read, whatever comes before it. */
   closing (): void {
     this.#closing = true
-    this.#muted = this.paused
+    this.#muted = this.#stopped
     this.#inbox?.discard()
     this.#inbox?.end()
     if (this.#socket.isPaused) this.#bare.resume(this.#socket)
@@ -181,7 +216,7 @@ export class Reading implements Gate {
   end (): void {
     this.#ended = true
     this.#paused = this.#throttled = false
-    this.#release()
+    this.#release(true)
     this.#inbox?.end()
   }
 
@@ -212,36 +247,29 @@ export class Reading implements Gate {
     process.nextTick(() => { this.#release() })
   }
 
-  /** Gives to the listeners what waits for them. */
-  #release (): void {
+  /** Gives to the listeners what waits for them, as much of it as they shall have in one turn; `all`: whatever there is. */
+  #release (all = false): void {
     const inbox = this.#inbox
     // A listener that pauses and resumes comes back here: the loop that called it goes on.
     if (inbox === null || this.#releasing) return
     this.#releasing = true
+    let given = 0
     // What a listener throws does not come out here: it is supervised.
     while (!inbox.reading && !this.#paused && !this.#throttled && this.wanted()) {
-      const message = inbox.take()
-      if (message === undefined) {
+      if (given > HIGH_WATER && !all) {
+        later(() => { this.#release() })
+        break
+      }
+      const held = inbox.take()
+      if (held === undefined) {
         this.#socket.off('newListener', announce)
         break
       }
-      if (message.heard === true) continue
+      if (held.heard) continue
+      given += held.cost
       this.#listened = true
-      this.#bare.emit(this.#socket, 'message', this.#asWanted(message), message.binary)
+      this.#bare.emit(this.#socket, 'message', held.toRaw(this.#socket.binaryType), held.binary)
     }
     this.#releasing = false
-  }
-
-  /** The listener's `binaryType`, which it may have set after the message came. */
-  #asWanted (message: RawMessage): RawMessage['data'] {
-    const { data, binary } = message
-    if (!binary || data instanceof Blob) return data
-    const buffer = toBuffer(data)
-    switch (this.#socket.binaryType as string) {
-      case 'arraybuffer': return new Uint8Array(buffer).buffer
-      case 'fragments': return [buffer]
-      case 'blob': return new Blob([new Uint8Array(buffer)])
-      default: return buffer
-    }
   }
 }

@@ -1,6 +1,7 @@
 /**
  * Hands messages to ws, a little at a time, so that what waits is counted, and pings can go in between.
- * Invariant: ws has been given no more than HAND_OVER and one message that it has not written yet.
+ * Invariant: ws has been given no more than HAND_OVER and one message that it has not written yet. What ws, or a class of the
+ * app's, was given is nobody else's to change, for it may take its time.
  */
 import type WebSocket from 'ws'
 import type { Outgoing } from '../../core/outgoing.js'
@@ -8,36 +9,64 @@ import { HAND_OVER } from './frame.js'
 import type { Bare } from './supervise.js'
 import type { Writer, WriterOwner } from './writer.js'
 
+/** A message on its way through a class of the app's. */
+interface Passing {
+  readonly seq: number
+  done: boolean
+}
+
+/** So many are waited for: a class that never calls back is never known to have sent anything. */
+const PASSING_MAX = 10_000
+
 export class RelayWriter implements Writer {
   completed = 0
-  handed = 0
+  begun = 0
   queuedBytes = 0
+  readonly appBytes = 0
 
   readonly #socket: WebSocket
   readonly #bare: Bare
   readonly #owner: WriterOwner
-  #queue: Outgoing[] | null = null
+  /** Those of a class of the app's that have not called back yet; null for ws itself: what it is given after a message it writes after it. */
+  readonly #passing: Passing[] | null
+  #handed = 0
+  /** One was not waited for: what comes after it cannot be told from it any more. */
+  #untold = false
+  #queue: Array<{ readonly message: Outgoing, readonly seq: number }> | null = null
   #held = false
+  /** The number of the message that is being handed over; 0: none is. */
+  #handing = 0
   #taken: (() => void) | null = null
 
-  constructor (socket: WebSocket, bare: Bare, owner: WriterOwner) {
+  /** @param plain whether ws itself sends: no class of the app's has a `send` of its own */
+  constructor (socket: WebSocket, bare: Bare, plain: boolean, owner: WriterOwner) {
     this.#socket = socket
     this.#bare = bare
     this.#owner = owner
+    this.#passing = plain ? null : []
   }
 
-  send (message: Outgoing): boolean {
-    if (this.#held || this.#queue !== null || this.#socket.bufferedAmount >= HAND_OVER) {
-      (this.#queue ??= []).push(message)
+  get waitingBytes (): number { return this.queuedBytes + this.#bare.bufferedAmount(this.#socket) }
+
+  get handed (): number { return this.#passing === null ? this.begun : this.#handed }
+
+  send (message: Outgoing, seq: number): boolean {
+    message.own()
+    if (this.#held || this.#queue !== null || this.#bare.bufferedAmount(this.#socket) >= HAND_OVER) {
+      (this.#queue ??= []).push({ message, seq })
       this.queuedBytes += message.size
       return false
     }
-    this.#hand(message)
-    return this.#socket.bufferedAmount === 0
+    return this.#hand(message, seq) && this.#bare.bufferedAmount(this.#socket) === 0
   }
 
-  ping (payload: Buffer): void {
-    this.#bare.ping(this.#socket, payload)
+  // A class of the app's must see all that is sent; and what is compressed cannot be sliced.
+  slices (): boolean { return false }
+
+  sendSliced (): void {}
+
+  ping (payload: Buffer, number: number): void {
+    this.#bare.ping(this.#socket, payload, () => { this.#owner.pingWritten(number) })
   }
 
   pong (payload: Buffer): void {
@@ -53,12 +82,15 @@ export class RelayWriter implements Writer {
   // ws keeps what follows a Blob behind it.
   reading (): void {}
 
+  // Nothing waits for the end of a turn.
+  settle (): void {}
+
   flush (): void {
     while (this.#queue !== null && !this.#held) this.#handFirst()
   }
 
   wake (): void {
-    while (this.#queue !== null && !this.#held && this.#socket.readyState === this.#socket.OPEN && this.#socket.bufferedAmount < HAND_OVER) this.#handFirst()
+    while (this.#queue !== null && !this.#held && this.#socket.readyState === this.#socket.OPEN && this.#bare.bufferedAmount(this.#socket) < HAND_OVER) this.#handFirst()
   }
 
   discard (): void {
@@ -67,20 +99,59 @@ export class RelayWriter implements Writer {
   }
 
   #handFirst (): void {
-    const message = this.#queue!.shift()!
+    const { message, seq } = this.#queue!.shift()!
     if (this.#queue!.length === 0) this.#queue = null
     this.queuedBytes -= message.size
-    this.#hand(message)
+    this.#hand(message, seq)
   }
 
-  #hand ({ payload, binary, size }: Outgoing): void {
-    this.#taken ??= () => {
+  /** False if it was not sent. */
+  #hand ({ payload, binary, size }: Outgoing, seq: number): boolean {
+    const done = this.#passing === null ? this.#whenTaken() : this.#whenPassed(this.#passing, seq)
+    this.begun = this.#handing = seq
+    try {
+      this.#bare.send(this.#socket, payload, { binary }, done)
+    } catch (error) {
+      this.#owner.unsent(seq, error)
+      done()
+      return false
+    } finally {
+      this.#handing = 0
+    }
+    this.#owner.passed(size)
+    return true
+  }
+
+  #whenTaken (): () => void {
+    return this.#taken ??= () => {
       this.completed++
       this.wake()
       this.#owner.taken()
     }
-    this.#bare.send(this.#socket, payload, { binary }, this.#taken)
-    this.handed++
-    this.#owner.passed(size)
+  }
+
+  /** A class of the app's may send when it likes, and in any order: a message is handed over when it, and all before it, have been. */
+  #whenPassed (passing: Passing[], seq: number): (error?: Error) => void {
+    const one: Passing = { seq, done: false }
+    if (passing.length < PASSING_MAX) passing.push(one)
+    else this.#untold = true
+    const pass = (): void => {
+      one.done = true
+      while (!this.#untold && passing[0]?.done === true) this.#handed = passing.shift()!.seq
+      this.#whenTaken()()
+    }
+    // Where it failed the message has not left; once the wire fails or closes, all do, and that is no failure of theirs.
+    const fail = (error: Error): void => {
+      if (one.done || !this.#owner.open) return
+      this.#owner.unsent(seq, error)
+      pass()
+    }
+    return (error) => {
+      if (one.done) return
+      if (error == null) pass()
+      else if (this.#handing === seq) fail(error)
+      // ws tells those who wait before it fails itself.
+      else process.nextTick(fail, error)
+    }
   }
 }

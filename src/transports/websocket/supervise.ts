@@ -7,6 +7,7 @@
  */
 import { EventEmitter } from 'node:events'
 import type WebSocket from 'ws'
+import { isBlob, isThenable, roughSize, toWhole } from './app-data.js'
 
 /** Who watches over one socket. */
 export interface Supervisor {
@@ -26,10 +27,18 @@ export interface Supervisor {
   threw (error: unknown): void
   /** The app is about to send a message, a fragment of one, a ping or a pong on the socket itself. */
   sending (): void
+  /** Whether a whole message of about that size, which the app itself sends, leaves by the transport's own writer, and not by ws. */
+  slices (size: number): boolean
+  /** Sends it. @param bytes nobody else's */
+  sendSliced (bytes: Buffer, binary: boolean, done: (error?: Error) => void): void
+  /** What of that has not left yet, in bytes: ws knows nothing of it. */
+  readonly appBytes: number
   /** It has done so, so many bytes, more or less; `fin` false: there are fragments to come. */
   sent (fin: boolean, bytes: number): void
-  /** It has sent a Blob, which ws has yet to read; and it has been read, or could not be. */
+  /** It has sent a Blob, which ws has yet to read; and it has been read. One that cannot be ends the connection: nothing gets past it. */
   readingBlob (on: boolean): void
+  /** It cannot be read: with the same error sending will be said to have failed. */
+  unreadable (error: Error): void
   /** What it sent has been taken. */
   flushed (): void
   /** `close` is called on an open socket, by the app or by ws; true if the call is kept for later. */
@@ -45,8 +54,11 @@ export interface Supervisor {
 /** ws as it was before the supervisor: what the transport itself writes and reads passes no supervision. */
 export interface Bare {
   send (socket: WebSocket, data: string | Buffer, options: { binary: boolean }, done: (error?: Error) => void): void
-  ping (socket: WebSocket, payload: Buffer): void
+  /** @param done called when it has been written */
+  ping (socket: WebSocket, payload: Buffer, done: () => void): void
   pong (socket: WebSocket, payload: Buffer): void
+  /** What ws and the socket below it hold, in bytes. */
+  bufferedAmount (socket: WebSocket): number
   close (socket: WebSocket, code?: number, reason?: string | Buffer): void
   /** Takes back that a close was kept for later. */
   reopen (socket: WebSocket): void
@@ -71,15 +83,8 @@ export interface Supervision {
 type Listener = (this: unknown, event: unknown) => unknown
 type Handler = Listener | { handleEvent: Listener }
 
-/** Cheap, not exact: the length of a string is in characters. */
-const roughSize = (data: any): number => data?.length ?? data?.byteLength ?? data?.size ?? 0
-
-/** By the rules of ws: a Blob may come from another realm. */
-const isBlob = (data: any): boolean =>
-  typeof data === 'object' && data !== null && /^(Blob|File)$/.test(data[Symbol.toStringTag]) && typeof data.arrayBuffer === 'function'
-
-const isThenable = (value: unknown): value is PromiseLike<unknown> =>
-  typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
+const blobRead = (supervisor: Supervisor, error: Error | null | undefined): void =>
+  error == null ? supervisor.readingBlob(false) : supervisor.unreadable(error)
 
 export function superviseClass (Base: typeof WebSocket): Supervision {
   const base = Base.prototype
@@ -114,6 +119,10 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
 
     static closesLater (socket: WebSocket): boolean {
       return #closesLater in socket && socket.#closesLater
+    }
+
+    static appBytes (socket: WebSocket): number {
+      return #supervisor in socket ? socket.#supervisor?.appBytes ?? 0 : 0
     }
 
     [Symbol.for('nodejs.rejection')] (error: unknown): void {
@@ -193,10 +202,17 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
       const supervisor = this.#supervisor
       if (supervisor === null || this.readyState !== Base.OPEN) return super.send(data, options, done)
       if (typeof options === 'function') [options, done] = [undefined, options]
+      const whole = supervisor.slices(roughSize(data)) ? toWhole(data, options) : null
+      if (whole !== null) {
+        supervisor.sendSliced(whole, options?.binary ?? typeof data !== 'string', (error) => {
+          if (typeof done === 'function') done(error)
+        })
+        return
+      }
       supervisor.sending()
       const blob = isBlob(data)
       super.send(data, options, (error?: Error) => {
-        if (blob) supervisor.readingBlob(false)
+        if (blob) blobRead(supervisor, error)
         supervisor.flushed()
         if (typeof done === 'function') done(error)
       })
@@ -218,8 +234,8 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
       supervisor.sending()
       if (!isBlob(data)) return method.call(this, data, mask, done)
       if (typeof mask === 'function') [mask, done] = [undefined, mask]
-      method.call(this, data, mask, (error: Error) => {
-        supervisor.readingBlob(false)
+      method.call(this, data, mask, (error?: Error) => {
+        blobRead(supervisor, error)
         if (typeof done === 'function') done(error)
       })
       supervisor.readingBlob(true)
@@ -276,6 +292,15 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
     }
   })
 
+  const bufferedAmount = findAccessor(base, 'bufferedAmount')
+  Object.defineProperty(SupervisedWebSocket.prototype, 'bufferedAmount', {
+    ...bufferedAmount,
+    get (this: WebSocket) {
+      const more = SupervisedWebSocket.appBytes(this)
+      return more > 0 ? bufferedAmount.get!.call(this) + more : bufferedAmount.get!.call(this)
+    }
+  })
+
   // `onmessage` and its kin go through addEventListener; reading one gives back what was set.
   for (const name of ['onopen', 'onmessage', 'onerror', 'onclose'] as const) {
     const accessor = findAccessor(base, name)
@@ -293,8 +318,9 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
     plain: base.send === rootOf(base).send,
     bare: {
       send: (socket, data, options, done) => { base.send.call(socket, data, options, done) },
-      ping: (socket, payload) => { base.ping.call(socket, payload) },
+      ping: (socket, payload, done) => { base.ping.call(socket, payload, undefined, done) },
       pong: (socket, payload) => { base.pong.call(socket, payload) },
+      bufferedAmount: (socket) => bufferedAmount.get!.call(socket),
       close: (socket, code, reason) => { base.close.call(socket, code, reason) },
       reopen: (socket) => { SupervisedWebSocket.reopen(socket) },
       terminate: (socket) => { base.terminate.call(socket) },

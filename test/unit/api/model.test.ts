@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setImmediate as turnOver } from 'node:timers/promises'
 import fc from 'fast-check'
 import { Connection, lifeOf } from '../../../src/api/connection.js'
 import { hostOf, Lifeline } from '../../../src/api/lifeline.js'
@@ -17,6 +18,7 @@ import { Tally } from '../../../src/core/tally.js'
 import { Wheel } from '../../../src/core/wheel.js'
 import { Log } from '../../../src/observe/log.js'
 import type { Transport, TransportOwner } from '../../../src/transports/transport.js'
+import { tries } from '../../support/proof.js'
 
 const LIMIT = 100
 const LOW = 25
@@ -26,52 +28,57 @@ class FakeTransport implements Transport {
   readonly kind = 'websocket'
   readonly remote = true
   readonly paused = false
-  readonly peeking = false
+  readonly blind = false
+  readonly consumed = 0
   readonly spoken = false
   readonly roundTrip = NaN
   readonly fault = null
   open = true
-  readonly waiting: number[] = []
-  accepted = 0
-  get handed (): number { return this.accepted - this.waiting.length }
+  readonly queue: number[] = []
+  begun = 0
   owner!: TransportOwner
 
-  get bufferedBytes (): number { return this.waiting.reduce((sum, size) => sum + size, 0) }
+  get bufferedBytes (): number { return this.queue.reduce((sum, size) => sum + size, 0) }
 
   heard (): number { return 0 }
   advance (): number { return 0 }
   backlog (): number { return 0 }
+  waiting (): number { return 0 }
+  phase (): 'reading' | 'closing' { return this.open ? 'reading' : 'closing' }
   span (): number { return 0 }
   claim (): void {}
-  beat (): void {}
+  beat (): number { return 0 }
+  beatenAt (): number { return NaN }
   ping (): Promise<number> { return Promise.resolve(0) }
   messages (): never { throw new Error('nobody reads here') }
   pause (): void {}
   resume (): void {}
   peek (): boolean { return false }
+  readOn (): void {}
+  left (): boolean { return this.waiting.length === 0 }
   settled (): void {}
   want (): void {}
 
-  send (message: Outgoing): boolean {
-    this.accepted++
-    this.waiting.push(message.size)
+  send (message: Outgoing, seq: number): boolean {
+    this.begun = seq
+    this.queue.push(message.size)
     return false
   }
 
   /** The peer takes one message. */
   take (): void {
-    if (this.waiting.shift() !== undefined) this.owner.flushed()
+    if (this.queue.shift() !== undefined) this.owner.flushed()
   }
 
   close (_code: number, _reason: string, dropped: boolean): boolean {
     if (!this.open) return false
     this.open = false
-    if (dropped) this.waiting.length = 0
+    if (dropped) this.queue.length = 0
     return true
   }
 
   terminate (): void {
-    this.waiting.length = 0
+    this.queue.length = 0
     this.end()
   }
 
@@ -93,7 +100,8 @@ function world (policy: 'drop' | 'close', total: number): World {
     heartbeat: new Heartbeat(wheel, { stallTimeout: 1000, closeTimeout: 1000 }, tally.heartbeat),
     groups: new Groups<Connection>(),
     budget: new Budget(total),
-    limits: { limit: LIMIT, low: LOW, policy },
+    limits: { limit: LIMIT, low: LOW, policy, stallTimeout: 1000 },
+    closeTimeout: 1000,
     tally,
     log: new Log(silent),
     timeout: 1000,
@@ -221,7 +229,7 @@ for (const policy of ['drop', 'close'] as const) {
           }
 
           assert.deepEqual(told, expected)
-          await Promise.resolve()
+          await turnOver()
           for (const [i, { connection }] of real.entries()) {
             const { state, waiting, groups, drained } = model[i]!
             assert.equal(connection.state, state)
@@ -238,7 +246,7 @@ for (const policy of ['drop', 'close'] as const) {
           assert.equal(stats.groups, names.filter((name) => model.some(({ groups }) => groups.has(name))).length)
           assert.ok(stats.bufferedBytes <= total)
         }
-      }), { numRuns: 2000 })
+      }), { numRuns: tries('model') })
     })
   }
 }

@@ -25,8 +25,9 @@ import { encode, opcode } from '../../../src/transports/websocket/frame.js'
 import type { Supervision } from '../../../src/transports/websocket/supervise.js'
 import { WebSocketTransport } from '../../../src/transports/websocket/transport.js'
 import { FrameReader } from '../../support/frames.js'
+import { claims, tries } from '../../support/proof.js'
 
-const RUNS = 10_000
+const RUNS = tries('receipts')
 const LIMITS = { limit: 200_000, messages: 12 }
 
 /** A socket whose kernel takes what it is let take. */
@@ -99,7 +100,8 @@ const bare = {
   send: (socket: unknown, data: string | Buffer, _options: unknown, done: () => void) => {
     (socket as FakeSocket).send(encode(data, Buffer.byteLength(data), opcode.binary, true), true, done)
   },
-  ping: (socket: unknown, payload: Buffer) => { (socket as FakeSocket).send(encode(payload, payload.length, opcode.ping, true), false) },
+  ping: (socket: unknown, payload: Buffer, done: () => void) => { (socket as FakeSocket).send(encode(payload, payload.length, opcode.ping, true), false, done) },
+  bufferedAmount: (socket: unknown) => (socket as FakeSocket).bufferedAmount,
   close: (socket: unknown) => { (socket as FakeSocket).send(encode(Buffer.from([3, 232]), 2, 8, true), false) },
   terminate: (socket: unknown) => { (socket as FakeSocket).wire.destroy() },
   resume: () => {}
@@ -132,7 +134,8 @@ function open (compresses: boolean, receipts: typeof LIMITS | null): { connectio
     heartbeat: new Heartbeat(wheel, { stallTimeout: 1000, closeTimeout: 1000 }, tally.heartbeat),
     groups: new Groups<Connection>(),
     budget: new Budget(Infinity),
-    limits: { limit: 300_000, low: 75_000, policy: 'drop' },
+    limits: { limit: 300_000, low: 75_000, policy: 'drop', stallTimeout: 1000 },
+    closeTimeout: 1000,
     tally,
     log: new Log(silent),
     timeout: 1000,
@@ -140,7 +143,7 @@ function open (compresses: boolean, receipts: typeof LIMITS | null): { connectio
   })
   const socket = new FakeSocket(compresses)
   const rates = { messageRate: Infinity, byteRate: Infinity, pongRate: 100, payload: 1024, policy: 'pause' } as const
-  const transport = new WebSocketTransport(socket as unknown as WebSocket, socket.wire as Duplex, supervision, { defers: false, marks: true, answers: true, receipts: receipts !== null, rates, wheel })
+  const transport = new WebSocketTransport(socket as unknown as WebSocket, socket.wire as Duplex, supervision, { defers: false, marks: true, answers: true, receipts: receipts !== null, patience: 10_000, rates, wheel })
   const connection = new Connection(hostOf(lifeline), transport, { fd: nextFd(), remoteAddress: '', reqId: '', cadence: null, receipts, onError: null })
   transport.start(supervision, lifeOf(connection))
   return { connection, transport, socket, lifeline }
@@ -257,7 +260,9 @@ for (const compresses of [false, true]) {
         seen.confirmed += certain.size
       }), { numRuns: RUNS / 4 })
       t.diagnostic(JSON.stringify(seen))
-      for (const outcome of ['delivered', 'gone', 'full', 'unconfirmed'] as const) assert.ok(seen[outcome] > 0, `no message was ever ${outcome}`)
+      // Without receipts one is full only when much waits here, once in hundreds of runs.
+      const certain = receipts !== null || RUNS === claims.receipts.tries ? ['full' as const] : []
+      for (const outcome of ['delivered', 'gone', 'unconfirmed', ...certain] as const) assert.ok(seen[outcome] > 0, `no message was ever ${outcome}`)
       assert.ok(seen.confirmed > 0 && (seen.undelivered > 0) === (receipts !== null))
     })
   }

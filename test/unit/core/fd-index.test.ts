@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { FdIndex } from '../../../src/core/fd-index.js'
+import { share } from '../../support/proof.js'
 
 test('any sequence of additions and removals is found as in a Map', () => {
   // A few homes only, so that they collide; and far ones, past 2^31 too.
@@ -19,7 +20,7 @@ test('any sequence of additions and removals is found as in a Map', () => {
       }
     }
     for (const fd of [...others, ...steps.map(({ fd }) => fd)]) assert.equal(index.get(fd), model.get(fd))
-  }), { numRuns: 500 })
+  }), { numRuns: share(5000) })
 })
 
 test('it grows and shrinks, and finds all the time', () => {

@@ -5,6 +5,7 @@ import { Heartbeat } from '../../../src/core/heartbeat.js'
 import { Wheel } from '../../../src/core/wheel.js'
 import { Clock } from '../clock.js'
 import { CADENCE, CLOSE, Fake, SLOT, STALL, whenOverdue, world } from './peer.js'
+import { share } from '../../support/proof.js'
 
 test('a peer that dies, at any moment, is found within interval + timeout + one slot, and was asked and had its timeout', (t) => {
   fc.assert(fc.property(
@@ -25,12 +26,12 @@ test('a peer that dies, at any moment, is found within interval + timeout + one 
       const heardAt = clock.ms
       clock.pass(interval + timeout + slot, slot)
       assert.notEqual(peer.lostAt, null, 'not found in time')
-      const asked = peer.askedAt.at(-1)!
+      const asked = peer.asks.at(-1)!
       assert.ok(asked > heardAt, 'it was not asked after its last word')
       assert.ok(peer.lostAt! - asked >= timeout, 'it had no time to answer')
       heartbeat.stop()
       wheel.stop()
-    }), { numRuns: 150 })
+    }), { numRuns: share(1500) })
 })
 
 test('a peer that dies at any phase of the interval is found in time', (t) => {
@@ -91,7 +92,7 @@ test('without a cadence nobody is asked or lost', (t) => {
   peer.alive = false
   heartbeat.watch(peer, null)
   clock.pass(60_000)
-  assert.deepEqual(peer.askedAt, [])
+  assert.deepEqual(peer.asks, [])
   assert.equal(peer.lostAt, null)
   assert.deepEqual(counts, { pings: 0, lost: 0 })
 })
@@ -103,7 +104,7 @@ test('who is forgotten is neither asked nor lost, and the wheel stops with the l
   const pulse = heartbeat.watch(peer, CADENCE)
   heartbeat.forget(pulse)
   clock.pass(10_000)
-  assert.deepEqual([peer.askedAt, peer.lostAt, wheel.running], [[], null, false])
+  assert.deepEqual([peer.asks, peer.lostAt, wheel.running], [[], null, false])
 })
 
 test('after a stop nobody is lost', (t) => {
@@ -133,7 +134,7 @@ for (const cadence of [CADENCE, null]) {
     clock.pass(SLOT)
     assert.equal(heartbeat.sweep(pulses, 300).size, 0)
     assert.equal(heartbeat.sweep(pulses, 300).size, 0)
-    assert.deepEqual([alive, dead].map(({ askedAt }) => askedAt.length), [1, 1])
+    assert.deepEqual([alive, dead].map(({ asks }) => asks.length), [1, 1])
     clock.pass(290)
     pulses.push(heartbeat.watch(young, cadence))
     assert.equal(heartbeat.sweep(pulses, 300).size, 0)
@@ -150,4 +151,31 @@ test('losing a peer is counted, and told to it', (t) => {
   heartbeat.lose(heartbeat.watch(peer, CADENCE))
   assert.notEqual(peer.lostAt, null)
   assert.equal(counts.lost, 1)
+})
+
+test('slots that become shorter under way change nothing for those who are watched: each dies in time, and not sooner', (t) => {
+  fc.assert(fc.property(fc.integer({ min: 0, max: 5000 }), fc.integer({ min: 0, max: 5000 }), fc.integer({ min: 3, max: 60 }), (dies, refines, finer) => {
+    const clock = new Clock(t)
+    const wheel = new Wheel(100, clock.now)
+    const heartbeat = new Heartbeat(wheel, { stallTimeout: STALL, closeTimeout: CLOSE }, { pings: 0, lost: 0 }, clock.now)
+    const peer = new Fake(clock)
+    const [living, slow] = [new Fake(clock), new Fake(clock)]
+    heartbeat.watch(living, { interval: 2000, timeout: 1000 })
+    heartbeat.watch(peer, { interval: 2000, timeout: 1000 })
+    slow.buffered = 1
+    heartbeat.watch(slow, { interval: 2000, timeout: 1000 })
+    for (const [at, act] of [[dies, () => { peer.alive = false }], [refines, () => { wheel.refine(finer) }]].toSorted(([a], [b]) => (a as number) - (b as number)) as Array<[number, () => void]>) {
+      clock.pass(at - clock.ms, 1)
+      act()
+    }
+    clock.pass(Math.max(0, dies + 3500 - clock.ms), 1)
+    // Its last answer may have come just before.
+    assert.ok(peer.lostAt !== null && peer.lostAt <= dies + 3000 + 100 + 2, `died at ${dies}, found at ${peer.lostAt}`)
+    assert.ok(peer.lostAt - peer.asks.at(-1)! >= 1000 - 1, 'it had no time to answer')
+    assert.equal(living.lostAt, null)
+    assert.equal(slow.lostAt, null)
+    assert.ok(slow.stalledAt === null || slow.stalledAt >= STALL - 1, `stalled at ${slow.stalledAt}`)
+    heartbeat.stop()
+    wheel.stop()
+  }), { numRuns: 60 })
 })

@@ -3,7 +3,8 @@
  */
 import type { TestContext } from 'node:test'
 import { Heartbeat } from '../../../src/core/heartbeat.js'
-import type { Cadence, Peer, Pulse } from '../../../src/core/heartbeat.js'
+import type { Pulse } from '../../../src/core/heartbeat.js'
+import type { Cadence, Peer, Wire } from '../../../src/core/peer.js'
 import { Wheel } from '../../../src/core/wheel.js'
 import { Clock } from '../clock.js'
 
@@ -13,7 +14,8 @@ export const STALL = 3000
 export const CLOSE = 200
 
 /** A peer in ten lines: it answers while it is alive. */
-export class Fake implements Peer {
+export class Fake implements Peer, Wire {
+  readonly wire: Wire = this
   alive = true
   bytesHeard = 0
   room = 0
@@ -21,11 +23,15 @@ export class Fake implements Peer {
   now: 'reading' | 'paused' | 'closing' = 'reading'
   protected = false
   peeking = false
-  buffered = false
+  buffered = 0
+  /** Whether its pings wait for us; and when they were written, if that was not at once. */
+  inside = false
+  writtenAt: number | null = null
   ahead = 0
   lostAt: number | null = null
   stalledAt: number | null = null
-  readonly askedAt: number[] = []
+  closingAt: number | null = null
+  readonly asks: number[] = []
   readonly clock: Clock
 
   constructor (clock: Clock) { this.clock = clock }
@@ -36,14 +42,17 @@ export class Fake implements Peer {
   peek (on: boolean): boolean { this.peeking = on; return true }
   advance (): number { return this.room }
   span (): number { return this.ahead }
-  waiting (): boolean { return this.buffered }
+  waiting (): number { return this.buffered }
+  closing (): void { this.closingAt ??= this.clock.ms }
+  beatenAt (ping: number): number { return this.inside ? NaN : this.writtenAt ?? this.asks[ping - 1] ?? -Infinity }
   lost (): void { this.lostAt = this.clock.ms }
   stalled (): void { this.stalledAt = this.clock.ms }
 
-  ask (): void {
-    this.askedAt.push(this.clock.ms)
+  beat (): number {
+    this.asks.push(this.clock.ms)
     // A paused peer answers too, but nobody reads it.
     if (this.alive && this.phase() === 'reading') setTimeout(() => { this.bytesHeard += 10 }, 1)
+    return this.asks.length
   }
 }
 
@@ -63,7 +72,7 @@ export function whenOverdue ({ clock, heartbeat }: Pick<World, 'clock' | 'heartb
   const peer = new Fake(clock)
   peer.alive = false
   const pulse = heartbeat.watch(peer, CADENCE)
-  while (peer.askedAt.length === 0) clock.pass(SLOT)
+  while (peer.asks.length === 0) clock.pass(SLOT)
   clock.pass(CADENCE.timeout - SLOT)
   clock.poll = () => { act(pulse, peer) }
   clock.pass(SLOT)

@@ -3,11 +3,18 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { Pings } from '../../../src/core/pings.js'
 
+/** Opens one that is written at once. */
+function open (pings: Pings, now: number, written: number, given = written): Buffer {
+  const payload = pings.open({ written, given, handed: 0 })
+  pings.written(pings.newest, now)
+  return payload
+}
+
 const answered = (pings: Pings, payload: Buffer, now: number): boolean => !Number.isNaN(pings.answer(payload, now))
 
 test('a pong that echoes an open ping answers it, once', () => {
   const pings = new Pings()
-  const payload = pings.open(1000, 0)
+  const payload = open(pings, 1000, 0)
   assert.ok(payload.length <= 125)
   assert.equal(answered(pings, payload, 1040), true)
   assert.equal(pings.roundTrip, 40)
@@ -17,16 +24,16 @@ test('a pong that echoes an open ping answers it, once', () => {
 
 test('before the first answer the round trip is unknown and nothing is confirmed', () => {
   const pings = new Pings()
-  pings.open(0, 500)
+  open(pings, 0, 500)
   assert.equal(pings.roundTrip, NaN)
   assert.equal(pings.confirmed, 0)
 })
 
 test('an answered ping confirms what had been written before it, and closes all earlier ones', () => {
   const pings = new Pings()
-  const first = pings.open(0, 100)
-  const second = pings.open(1, 200)
-  const third = pings.open(2, 300)
+  const first = open(pings, 0, 100)
+  const second = open(pings, 1, 200)
+  const third = open(pings, 2, 300)
   assert.equal(answered(pings, second, 10), true)
   assert.equal(pings.confirmed, 200)
   assert.equal(answered(pings, first, 11), false)
@@ -37,7 +44,7 @@ test('an answered ping confirms what had been written before it, and closes all 
 
 test('no payload but that of an open ping is an answer', () => {
   const pings = new Pings()
-  const mine = pings.open(0, 100)
+  const mine = open(pings, 0, 100)
   fc.assert(fc.property(fc.uint8Array({ maxLength: 125 }), (bytes) => {
     fc.pre(!mine.equals(bytes))
     return !answered(pings, Buffer.from(bytes), 1)
@@ -51,25 +58,84 @@ test('no payload but that of an open ping is an answer', () => {
 
 test('the round trip is smoothed by an eighth', () => {
   const pings = new Pings()
-  pings.answer(pings.open(0, 0), 80)
-  pings.answer(pings.open(100, 0), 260)
+  pings.answer(open(pings, 0, 0), 80)
+  pings.answer(open(pings, 100, 0), 260)
   assert.equal(pings.roundTrip, 90)
 })
 
-test('it is full with 40 pings open, fewer than make a ws client end itself, until one is answered', () => {
-  const pings = new Pings()
+const PATIENCE = 1000
+
+/** Opens pings, one an ms, until there is no room for more. @param heard what is heard at the time */
+function fill (pings: Pings, heard = 0): Buffer[] {
   const payloads: Buffer[] = []
-  while (!pings.full) payloads.push(pings.open(0, 0))
+  for (let now = 0; now < 100 && pings.makeRoom(now, PATIENCE, heard); now++) payloads.push(open(pings, now, now))
+  return payloads
+}
+
+test('there is no room past 40 pings open, fewer than make a ws client end itself, until one is answered', () => {
+  const pings = new Pings()
+  const payloads = fill(pings)
   assert.equal(payloads.length, 40)
   assert.equal(answered(pings, payloads[9]!, 1), true)
-  assert.deepEqual([pings.full, pings.waiting], [false, 30])
+  assert.deepEqual([pings.makeRoom(50, PATIENCE, 0), pings.waiting], [true, 30])
+})
+
+test('whoever is heard and answers none is pinged on: the oldest is given up when it is older than the time to answer', () => {
+  const pings = new Pings()
+  const payloads = fill(pings)
+  assert.equal(pings.makeRoom(PATIENCE - 1, PATIENCE, 1), false, 'it may yet be answered')
+  assert.equal(pings.makeRoom(PATIENCE, PATIENCE, 1), true)
+  assert.equal(pings.waiting, 39)
+  assert.equal(answered(pings, payloads[0]!, PATIENCE), false, 'an answer to it proves nothing any more')
+  assert.equal(answered(pings, payloads[1]!, PATIENCE), true)
+})
+
+test('whoever is not heard at all gets no more than 40, however old they are', () => {
+  const pings = new Pings()
+  fill(pings, 7)
+  assert.equal(pings.makeRoom(100 * PATIENCE, PATIENCE, 7), false)
+  assert.equal(pings.waiting, 40)
+  assert.equal(pings.makeRoom(100 * PATIENCE, PATIENCE, 8), true)
+})
+
+test('what was before a ping that was given up counts as on its way no more', () => {
+  const pings = new Pings()
+  pings.makeRoom(0, PATIENCE, 0)
+  open(pings, 0, 500)
+  fill(pings)
+  assert.deepEqual([pings.unconfirmed(2000), pings.ahead(2000)], [2000, 500])
+  pings.makeRoom(PATIENCE, PATIENCE, 1)
+  assert.deepEqual([pings.unconfirmed(2000), pings.confirmed], [1500, 0])
+})
+
+test('a ping that waits for us has no time until it is written, and no round trip before that', () => {
+  const pings = new Pings()
+  const payload = pings.open({ written: 0, given: 100, handed: 3 })
+  assert.ok(Number.isNaN(pings.writtenAt(1)))
+  pings.written(1, 500)
+  pings.written(1, 900)
+  assert.equal(pings.writtenAt(1), 500)
+  assert.equal(pings.answer(payload, 540), 40)
+  assert.equal(pings.received, 3)
+  assert.equal(pings.writtenAt(1), -Infinity)
+})
+
+test('those for receipts count while they are open and young', () => {
+  const pings = new Pings()
+  for (const now of [0, 10]) {
+    pings.open({ written: 0, given: 0, handed: 0 }, true)
+    pings.written(pings.newest, now)
+  }
+  open(pings, 20, 0)
+  pings.open({ written: 0, given: 0, handed: 0 }, true)
+  assert.deepEqual([20, 1000, 1009, 5000].map((now) => pings.receipts(now, 1000)), [3, 2, 2, 1])
 })
 
 test('ahead of the first open ping is what was written before it; without one, all that is not confirmed', () => {
   const pings = new Pings()
   assert.equal(pings.ahead(0), 0)
   assert.equal(pings.ahead(70), 70)
-  const [first, second, third] = [100, 150, 400].map((written) => pings.open(0, written))
+  const [first, second, third] = [100, 150, 400].map((written) => open(pings, 0, written))
   assert.deepEqual([pings.ahead(400), pings.ahead(1_000_000)], [100, 100])
   pings.answer(first!, 1)
   assert.deepEqual([pings.confirmed, pings.ahead(900)], [100, 50])
@@ -82,7 +148,7 @@ test('ahead of the first open ping is what was written before it; without one, a
 test('callers share the ping that is open, and get its round trip', async () => {
   const pings = new Pings()
   const sent: Buffer[] = []
-  const send = (): void => { sent.push(pings.open(1000, 0)) }
+  const send = (): void => { sent.push(open(pings, 1000, 0)) }
   const both = [pings.ask(send), pings.ask(send)]
   assert.equal(sent.length, 1)
   assert.equal(answered(pings, sent[0]!, 1007), true)
@@ -95,10 +161,10 @@ test('callers share the ping that is open, and get its round trip', async () => 
 
 test('the answer to an earlier ping is not the answer to a caller\'s', async () => {
   const pings = new Pings()
-  const earlier = pings.open(0, 0)
+  const earlier = open(pings, 0, 0)
   let mine!: Buffer
   let answered = false
-  const asked = pings.ask(() => { mine = pings.open(10, 0) }).then((roundTrip) => { answered = true; return roundTrip })
+  const asked = pings.ask(() => { mine = open(pings, 10, 0) }).then((roundTrip) => { answered = true; return roundTrip })
   pings.answer(earlier, 20)
   await null
   assert.equal(answered, false)
@@ -108,15 +174,15 @@ test('the answer to an earlier ping is not the answer to a caller\'s', async () 
 
 test('the answer to a later ping answers a caller too', async () => {
   const pings = new Pings()
-  const asked = pings.ask(() => { pings.open(0, 0) })
-  pings.answer(pings.open(10, 0), 30)
+  const asked = pings.ask(() => { open(pings, 0, 0) })
+  pings.answer(open(pings, 10, 0), 30)
   assert.equal(await asked, 20)
 })
 
 test('when the transport ends, who waits gets Infinity, and no pong counts any more', async () => {
   const pings = new Pings()
   let mine!: Buffer
-  const asked = pings.ask(() => { mine = pings.open(0, 0) })
+  const asked = pings.ask(() => { mine = open(pings, 0, 0) })
   pings.end()
   assert.equal(await asked, Infinity)
   assert.equal(answered(pings, mine, 1), false)
@@ -124,7 +190,7 @@ test('when the transport ends, who waits gets Infinity, and no pong counts any m
 
 test('a ping that waits for what has to be compressed first is behind it, and what it confirms is what was written for certain', () => {
   const pings = new Pings()
-  const payload = pings.open(0, 100, 240_100)
+  const payload = open(pings, 0, 100, 240_100)
   assert.equal(pings.ahead(240_100), 240_100)
   pings.answer(payload, 1)
   assert.equal(pings.confirmed, 100)

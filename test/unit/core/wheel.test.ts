@@ -145,7 +145,7 @@ test('a late turn is one turn, is counted, and lets nothing come due early', (t)
   clock.pass(20)
   clock.stall(60_000)
   assert.equal(wheel.turn, 3)
-  assert.equal(wheel.lateTurn, 3)
+  assert.deepEqual([wheel.wasLate(2, 59_000), wheel.wasLate(2, 60_000), wheel.wasLate(3, 0)], [true, false, false])
   assert.equal(wheel.stalls, 1)
   assert.deepEqual(waiter.turns, [])
   clock.pass(6 * SLOT)
@@ -160,13 +160,42 @@ test('a turn that is late by up to a slot is no stall, and the next one makes up
   const waiter = new Waiter(wheel)
   wheel.wait(waiter, 3)
   clock.stall(2 * SLOT)
-  assert.deepEqual([wheel.turn, wheel.stalls, wheel.lateTurn], [1, 0, 0])
+  assert.deepEqual([wheel.turn, wheel.stalls, wheel.wasLate(0, 0)], [1, 0, false])
   // It aims at its own time again, but gives the loop a ms.
   clock.stall(1)
   assert.equal(wheel.turn, 2)
   clock.stall(9)
   assert.equal(wheel.turn, 3)
   assert.equal(clock.ms, 3 * SLOT)
+})
+
+test('of late turns the latest that was as late as any after it is remembered', (t) => {
+  const { wheel, clock } = setUp(t)
+  wheel.wait(new Waiter(wheel), 1000)
+  for (const late of [300, 50, 120, 40]) {
+    clock.stall(late)
+    clock.pass(SLOT)
+  }
+  const turns = Array.from({ length: wheel.turn }, (_, turn) => turn)
+  const latest = (by: number): number => turns.findLastIndex((turn) => wheel.wasLate(turn, by))
+  assert.deepEqual([latest(280), latest(300)], [0, -1])
+  assert.ok(latest(100) > latest(200) && latest(20) > latest(100))
+  for (let i = 0; i < 100; i++) clock.stall(1000 - 5 * i)
+  assert.equal(wheel.wasLate(0, 980), false, 'what is remembered is bounded')
+  assert.equal(wheel.wasLate(0, 500), true)
+})
+
+test('time that is lost is made up for where it is little', (t) => {
+  const clock = new Clock(t)
+  const wheel = new Wheel(SLOT, clock.now, 100, 50)
+  t.after(() => { wheel.stop() })
+  wheel.wait(new Waiter(wheel), 1000)
+  clock.stall(90)
+  clock.pass(10, 1)
+  assert.deepEqual([wheel.turn, wheel.stalls], [10, 1])
+  clock.stall(200)
+  clock.pass(10, 1)
+  assert.deepEqual([wheel.turn, wheel.stalls], [12, 2])
 })
 
 test('a stop forgets all that waits, also from within a turn', (t) => {
@@ -191,7 +220,7 @@ test('a stopped wheel can be used again', (t) => {
   assert.deepEqual(waiter.turns, [1])
 })
 
-test('slots can be made shorter while nothing waits, and never longer', (t) => {
+test('slots can be made shorter, and never longer', (t) => {
   const { wheel, clock } = setUp(t)
   wheel.refine(20)
   assert.equal(wheel.slot, SLOT)
@@ -199,10 +228,66 @@ test('slots can be made shorter while nothing waits, and never longer', (t) => {
   assert.equal(wheel.slot, 5)
   const waiter = new Waiter(wheel)
   wheel.wait(waiter, 1)
-  wheel.refine(1)
-  assert.equal(wheel.slot, 5)
   clock.pass(5, 5)
   assert.deepEqual(waiter.turns, [1])
+})
+
+for (const passed of [0, 3, 9]) {
+  test(`${passed} ms into a slot they are made shorter while something waits: that comes due when it would have`, (t) => {
+    const { wheel, clock } = setUp(t)
+    const due: Array<[string, number]> = []
+    class Timed extends Entry {
+      readonly name: string
+      times = 1
+      constructor (name: string) {
+        super()
+        this.name = name
+      }
+
+      due (): void { due.push([this.name, clock.ms]) }
+      override refined (times: number): void { this.times *= times }
+    }
+    const entries = ['one', 'three', 'a round and more'].map((name) => new Timed(name))
+    ;[1, 3, 600].forEach((turns, i) => { wheel.wait(entries[i]!, turns) })
+    if (passed > 0) clock.pass(passed, 1)
+    wheel.refine(4)
+    assert.equal(wheel.slot, SLOT / 3)
+    assert.deepEqual(entries.map(({ times }) => times), [3, 3, 3])
+    const late = new Timed('late')
+    wheel.wait(late, wheel.turns(7))
+    clock.pass(600 * SLOT + SLOT, 1)
+    // A timer is no finer than a millisecond.
+    const at = (ms: number, want: number): void => { assert.ok(ms >= want - 0.001 && ms <= want + 1, `${ms} for ${want}`) }
+    const times = Object.fromEntries(due)
+    at(times.one!, SLOT)
+    at(times.three!, 3 * SLOT)
+    at(times['a round and more']!, 600 * SLOT)
+    assert.ok(times.late! >= passed + 7 - 4 && times.late! <= passed + 7 + SLOT, `${times.late}`)
+    assert.equal(due.length, 4)
+    assert.equal(wheel.stalls, 0)
+  })
+}
+
+test('they are made shorter in a turn, by what comes due in it: the others of that turn come all the same, and what waits then waits as long', (t) => {
+  const { wheel, clock } = setUp(t)
+  const due: string[] = []
+  class Act extends Entry {
+    readonly act: () => void
+    constructor (act: () => void) {
+      super()
+      this.act = act
+    }
+
+    due (): void { this.act() }
+  }
+  const later = new Act(() => { due.push(`later ${clock.ms}`) })
+  wheel.wait(new Act(() => {
+    wheel.refine(SLOT / 2)
+    wheel.wait(later, 1)
+  }), 1)
+  wheel.wait(new Act(() => { due.push(`with it ${clock.ms}`) }), 1)
+  clock.pass(2 * SLOT, 5)
+  assert.deepEqual(due, ['with it 10', 'later 15'])
 })
 
 test('turns last at least as long as asked, and there is always one', (t) => {

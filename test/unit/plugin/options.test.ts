@@ -20,7 +20,7 @@ function breaks (options: unknown, ...parts: string[]): void {
 
 const fromOne = ['heartbeat.interval', 'heartbeat.timeout', 'backpressure.stallTimeout', 'closeTimeout', 'upgradeTimeout', 'limits.payload', 'backpressure.limit', 'backpressure.total', 'limits.connections', 'limits.perAddress', 'limits.firstMessage', 'receipts.limit', 'receipts.messages', 'maxAge']
 const fromZero = ['drain.window', 'drain.timeout', 'drain.reconnect', 'backpressure.low']
-const offByInfinity = ['limits.connections', 'limits.perAddress', 'limits.firstMessage', 'maxAge']
+const offByInfinity = ['backpressure.total', 'limits.connections', 'limits.perAddress', 'limits.firstMessage', 'maxAge']
 const rates = ['limits.messageRate', 'limits.byteRate', 'limits.pongRate']
 const times = [...fromOne, ...fromZero].filter((path) => !/payload|limit|total|low|receipts/.test(path) || path === 'limits.firstMessage')
 
@@ -29,6 +29,44 @@ const whole = { ...defaults, origins: null, receipts: null }
 
 test('no options are all defaults', () => {
   assert.deepEqual(read({}), whole)
+})
+
+test('every default may be said', () => {
+  assert.deepEqual(read({ ...defaults, receipts: false }), whole)
+  assert.deepEqual(read({ ...defaults, receipts: defaults.receipts }), { ...whole, receipts: defaults.receipts })
+})
+
+const cadence = { interval: 1000, timeout: 500 }
+const inherited: Record<string, () => unknown> = {
+  'all of them inherited': () => Object.create({ heartbeat: cadence }),
+  'members inherited': () => ({ heartbeat: Object.create(cadence) }),
+  'getters of a class': () => ({ heartbeat: new (class { get interval () { return 1000 } get timeout () { return 500 } })() }),
+  'getters of their own': () => ({ get heartbeat () { return { get interval () { return 1000 }, timeout: 500 } } }),
+  'without a prototype': () => Object.assign(Object.create(null), { heartbeat: cadence })
+}
+
+for (const [how, options] of Object.entries(inherited)) {
+  test(`options count, ${how}`, () => {
+    assert.deepEqual(read(options()), { ...whole, heartbeat: cadence })
+    assert.deepEqual(readRouteOptions(options(), '/', readOptions({})).heartbeat, cadence)
+  })
+}
+
+test('a mistake is one inherited, too, and so is an option that cannot be read', () => {
+  breaks(Object.create({ nonsense: 5 }), 'option "nonsense" does not exist', '(received 5)')
+  breaks({ nonsense: undefined }, 'option "nonsense" does not exist')
+  breaks(JSON.parse('{"__proto__": {"heartbeat": false}}'), 'option "__proto__" does not exist')
+  breaks({ get limits () { throw new Error('no') } }, 'the options cannot be read: Error: no')
+})
+
+test('an option is read once: what is checked is what holds', () => {
+  let reads = 0
+  const settings = read({ limits: { get connections () { return ++reads === 1 ? 5 : -1 } } }) as typeof defaults
+  assert.deepEqual([settings.limits.connections, reads], [5, 1])
+  const list = ['https://a.example']
+  const { origins } = readOptions({ origins: list })
+  list.push('https://b.example')
+  assert.deepEqual(['https://a.example', 'https://b.example'].map((origin) => origins!(origin, {} as never)), [true, false])
 })
 
 for (const path of [...fromOne, ...fromZero]) {
@@ -124,7 +162,14 @@ test('a drain window that is longer than the drain is refused', () => {
 
 test('options of @fastify/websocket are passed on as they are; handlers must be functions', () => {
   const websocket = { options: { maxPayload: 5, anything: true }, errorHandler () {}, preClose () {} }
-  assert.equal((read({ websocket }) as { websocket: unknown }).websocket, websocket)
+  const passed = (read({ websocket }) as { websocket: typeof websocket }).websocket
+  assert.deepEqual(passed, websocket)
+  assert.equal(passed.options, websocket.options)
+  for (const maxPayload of [0, Infinity, undefined]) read({ websocket: { options: { maxPayload } } })
+  // ws would take each of them for "no limit".
+  for (const [maxPayload, shown] of [[-1, '-1'], [NaN, 'NaN'], ['1 MB', '"1 MB"'], [2 ** 31, '2147483648']] as const) {
+    breaks({ websocket: { options: { maxPayload } } }, 'option "websocket.options.maxPayload" must be', `(received ${shown})`)
+  }
   breaks({ websocket: { errorHandler: 'log' } }, 'option "websocket.errorHandler" must be a function', '(received "log")')
   breaks({ websocket: { preClose: 1 } }, 'option "websocket.preClose" must be a function', '(received 1)')
   breaks({ websocket: { options: 1 } }, 'option "websocket.options" must be object', '(received 1)')

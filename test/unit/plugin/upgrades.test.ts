@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
+import { Duplex, PassThrough } from 'node:stream'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { Tally } from '../../../src/core/tally.js'
@@ -12,13 +13,16 @@ const SLOT = 10
 const TIMEOUT = 100
 const END = 50
 
-class FakeSocket {
+class FakeSocket extends EventEmitter {
   bytesWritten: number
   destroyed = false
   writable = true
   written = ''
 
-  constructor (before = 0) { this.bytesWritten = before }
+  constructor (before = 0) {
+    super()
+    this.bytesWritten = before
+  }
 
   write (text: string): void {
     this.written += text
@@ -172,7 +176,7 @@ test('a stream that cannot be destroyed softly is ended, then destroyed', (t) =>
   const { upgrades, server } = setUp(t)
   const calls: string[] = []
   const request = {} as IncomingMessage
-  server.emit('upgrade', request, { end (done: () => void) { calls.push('end'); done() }, destroy () { calls.push('destroy') } })
+  server.emit('upgrade', request, Object.assign(new EventEmitter(), { end (done: () => void) { calls.push('end'); done() }, destroy () { calls.push('destroy') } }))
   upgrades.answered(request)
   assert.deepEqual(calls, ['end', 'destroy'])
 })
@@ -211,4 +215,95 @@ test('who is refused, and does not take why, is let go of at the end at the late
   assert.equal(late.socket.destroyed, false)
   upgrades.stop()
   assert.equal(late.socket.destroyed, true)
+})
+
+test('an error of a socket that nobody has taken harms nothing, and is its end: undecided, refused, or stopped', (t) => {
+  const { upgrades, come } = setUp(t)
+  const undecided = come().socket
+  undecided.emit('error', new Error('read ECONNRESET'))
+  assert.equal(undecided.destroyed, true)
+  const refused = come()
+  refused.socket.destroySoon = () => {}
+  upgrades.answered(refused.request)
+  refused.socket.emit('error', new Error('write EPIPE'))
+  assert.equal(refused.socket.destroyed, true)
+  const stopped = come().socket
+  upgrades.stop()
+  for (const socket of [undecided, refused.socket, stopped]) socket.emit('error', new Error('write ECONNRESET'))
+})
+
+test('a 503 at the end of the turn, when the server closes and nobody else has answered, may fail as well', async (t) => {
+  const server = new EventEmitter()
+  const upgrades = new Upgrades(server, new Wheel(SLOT), { decide: TIMEOUT, end: END }, new Tally())
+  t.after(() => { upgrades.stop() })
+  upgrades.close()
+  const reset = new class extends Duplex {
+    override _read (): void {}
+    override _write (_chunk: Buffer, _encoding: string, done: (error: Error) => void): void { done(new Error('write ECONNRESET')) }
+  }()
+  const gone = new Promise((resolve) => { reset.on('close', resolve) })
+  server.emit('upgrade', { headers: { upgrade: 'websocket' } }, reset, Buffer.alloc(0))
+  await gone
+  // One that was ended already is written to by nobody, and one that fails to end is let go of.
+  const ended = new PassThrough().end()
+  server.emit('upgrade', { headers: { upgrade: 'websocket' } }, ended, Buffer.alloc(0))
+  await new Promise(setImmediate)
+  assert.equal(upgrades.size, 0)
+})
+
+test('whoever takes a socket gets it without a listener of ours, and never without any', (t) => {
+  const { clock, upgrades, come } = setUp(t)
+  const theirs = (): void => {}
+  const adopted = come()
+  adopted.socket.on('error', theirs)
+  upgrades.adopt(adopted.request)
+  assert.deepEqual(adopted.socket.listeners('error'), [theirs])
+  const [heard, unheard] = [come(), come()]
+  for (const { request, socket } of [heard, unheard]) {
+    upgrades.routed(request, { headersSent: false })
+    socket.bytesWritten += 10
+  }
+  heard.socket.on('error', theirs)
+  clock.pass(SLOT)
+  assert.equal(upgrades.size, 0, 'hijacked')
+  assert.deepEqual(heard.socket.listeners('error'), [theirs])
+  assert.equal(unheard.socket.listenerCount('error'), 1)
+  const [one, other] = [come(), come()]
+  assert.equal(one.socket.listeners('error')[0], other.socket.listeners('error')[0], 'one function for all')
+})
+
+test('who is let in twice has one place', (t) => {
+  const { upgrades, come } = setUp(t)
+  const { request, socket } = come()
+  const left: string[] = []
+  upgrades.admitted(request, () => { left.push('first') })
+  upgrades.admitted(request, () => { left.push('second') })
+  assert.deepEqual(left, ['first'])
+  upgrades.answered(request)
+  assert.deepEqual(left, ['first', 'second'])
+  upgrades.admitted(request, () => { left.push('late') })
+  assert.deepEqual(left, ['first', 'second', 'late'])
+  assert.equal(upgrades.waits(request), false)
+  const undecided = come()
+  assert.equal(upgrades.waits(undecided.request), true)
+  undecided.socket.destroy()
+  assert.equal(upgrades.waits(undecided.request), false)
+  assert.equal(socket.destroyed, true)
+})
+
+test('deadlines keep their time when the slots become shorter', (t) => {
+  const { clock, wheel, upgrades, come } = setUp(t)
+  const undecided = come().socket
+  const refused = come()
+  refused.socket.destroySoon = () => {}
+  upgrades.answered(refused.request)
+  wheel.refine(SLOT / 5)
+  clock.pass(END - 2 * SLOT, 1)
+  assert.deepEqual([undecided.destroyed, refused.socket.destroyed], [false, false])
+  clock.pass(3 * SLOT, 1)
+  assert.deepEqual([undecided.destroyed, refused.socket.destroyed], [false, true])
+  clock.pass(TIMEOUT - END - 2 * SLOT, 1)
+  assert.equal(undecided.destroyed, false)
+  clock.pass(2 * SLOT, 1)
+  assert.equal(undecided.destroyed, true)
 })

@@ -9,11 +9,12 @@ import { test } from 'node:test'
 import { setImmediate as turnOver } from 'node:timers/promises'
 import fc from 'fast-check'
 import type WebSocket from 'ws'
-import { toOutgoing } from '../../../../src/core/outgoing.js'
+import { toOutgoing, toShared } from '../../../../src/core/outgoing.js'
 import { DirectWriter } from '../../../../src/transports/websocket/direct.js'
 import { encode, HAND_OVER, HEADER_MAX, opcode } from '../../../../src/transports/websocket/frame.js'
 import type { Bare } from '../../../../src/transports/websocket/supervise.js'
 import { FrameReader } from '../../../support/frames.js'
+import { share } from '../../../support/proof.js'
 
 /** What the kernel takes, of what is written. */
 class Sink extends Writable {
@@ -55,6 +56,8 @@ interface Made {
   writer: DirectWriter
   socket: { readyState: number, OPEN: 1 }
   handed: number[]
+  /** What the owner does when something was handed over. */
+  then: { passed: () => void }
   /** Messages and pings that went to ws instead. */
   relayed: string[]
   send: (data: string | Buffer) => boolean
@@ -69,19 +72,22 @@ function make (room = Infinity): Made {
   const socket = { readyState: 1, OPEN: 1 } as const
   const handed: number[] = []
   const relayed: string[] = []
+  const then = { passed: (): void => {} }
   const bare = {
     send: (_socket: unknown, data: string | Buffer, _options: unknown, done: () => void) => { relayed.push(String(data)); setImmediate(done) },
     ping: (_socket: unknown, payload: Buffer) => { relayed.push(`ping ${payload}`) }
   } as unknown as Bare
-  const writer = new DirectWriter(socket as unknown as WebSocket, sink as unknown as Duplex, bare, { passed: (bytes) => { handed.push(bytes) }, taken: () => {} })
+  const writer = new DirectWriter(socket as unknown as WebSocket, sink as unknown as Duplex, bare, { open: true, passed: (bytes) => { handed.push(bytes); then.passed() }, taken: () => {}, pingWritten: () => {}, unsent: () => {} })
+  let seq = 0
   return {
     sink,
     writer,
     socket,
     handed,
+    then,
     relayed,
-    send: (data) => writer.send(toOutgoing(data, undefined, false)),
-    share: (...list) => { for (const data of list) writer.send(toOutgoing(data, undefined, true)) },
+    send: (data) => writer.send(toOutgoing(data, undefined), ++seq),
+    share: (...list) => { for (const data of list) writer.send(toShared(data, undefined), ++seq) },
     read: () => {
       const reader = new FrameReader()
       const messages = sink.writes.flatMap((bytes) => reader.read(bytes)).map(({ data }) => String(data))
@@ -108,8 +114,8 @@ test('the first push of a turn is written at once, the rest together at its end'
 
 test('what goes to many waits for the end of the turn, and leaves as the same bytes for all', async () => {
   const [one, two] = [make(), make()]
-  const messages = ['1', '2', '3'].map((data) => toOutgoing(data, undefined, true))
-  for (const message of messages) for (const { writer } of [one, two]) assert.equal(writer.send(message), false)
+  const messages = ['1', '2', '3'].map((data) => toShared(data, undefined))
+  for (const [i, message] of messages.entries()) for (const { writer } of [one, two]) assert.equal(writer.send(message, i + 1), false)
   assert.equal(one.sink.writes.length, 0)
   await turnOver()
   assert.equal(one.sink.writes.length, 1)
@@ -158,7 +164,7 @@ test('a long message is handed over in fragments, with a ping in between', async
   const { sink, send, writer, read, handed } = make(0)
   send('y'.repeat(3 * HAND_OVER))
   assert.deepEqual(handed, [HAND_OVER + HEADER_MAX])
-  writer.ping(Buffer.from('ping'))
+  writer.ping(Buffer.from('ping'), 1)
   sink.take(Infinity)
   await turnOver()
   assert.deepEqual(read().map((data) => data.slice(0, 4)), ['ping', 'yyyy'])
@@ -197,7 +203,7 @@ test('while ws reads Blobs, messages and pings go through it, for it keeps the o
   assert.equal(send('1'), false)
   writer.reading(false)
   send('2')
-  writer.ping(Buffer.from('3'))
+  writer.ping(Buffer.from('3'), 1)
   assert.deepEqual(relayed, ['1', '2', 'ping 3'])
   writer.reading(false)
   await turnOver()
@@ -265,9 +271,9 @@ test('any sequence of pushes, broadcasts, sends of the app\'s, fragments, flushe
       switch (verb) {
         case 'push': one.send(data); expect(at, data); break
         case 'broadcast': {
-          const message = toOutgoing(data, undefined, true)
+          const message = toShared(data, undefined)
           for (const [i, { writer }] of three.entries()) {
-            writer.send(message)
+            writer.send(message, count)
             expect(i, data)
           }
           break
@@ -275,7 +281,7 @@ test('any sequence of pushes, broadcasts, sends of the app\'s, fragments, flushe
         case 'own': own(at); break
         case 'flush': one.writer.flush(); break
         case 'drain': one.sink.take(size); break
-        case 'ping': one.writer.ping(Buffer.from('p')); break
+        case 'ping': one.writer.ping(Buffer.from('p'), 1); break
         case 'tick': await new Promise((resolve) => { process.nextTick(resolve) }); break
         case 'turn': await turnOver()
       }
@@ -289,5 +295,22 @@ test('any sequence of pushes, broadcasts, sends of the app\'s, fragments, flushe
       assert.equal(writer.queuedBytes, 0)
       assert.deepEqual(read().filter((data) => data !== 'p'), expected[i])
     }
-  }), { numRuns: 300 })
+  }), { numRuns: share(3000) })
+})
+
+test('a ping that the kernel does not take at once holds up nothing that waits behind it', async () => {
+  const frame = HAND_OVER + HEADER_MAX
+  const payload = Buffer.from('a ping')
+  const { sink, writer, then, send, read } = make(0)
+  then.passed = () => { writer.ping(payload, 1) }
+  send('x'.repeat(4 * HAND_OVER))
+  // So much that the ping behind the second frame is the first thing that it does not take.
+  sink.take(2 * frame + 2 + payload.length)
+  await turnOver()
+  assert.deepEqual([sink.writableLength, writer.queuedBytes], [2 + payload.length, 2 * frame])
+  then.passed = () => {}
+  sink.take(Infinity)
+  await turnOver()
+  assert.equal(writer.queuedBytes, 0)
+  assert.deepEqual(read().map(({ length }) => length), [payload.length, payload.length, 4 * HAND_OVER])
 })

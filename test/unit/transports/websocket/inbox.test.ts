@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { bytesOf, HELD_MAX, HIGH_WATER, Inbox, toBuffer } from '../../../../src/transports/websocket/inbox.js'
-import type { RawMessage } from '../../../../src/transports/websocket/inbox.js'
+import { bytesOf, Held, OVERHEAD } from '../../../../src/transports/websocket/held.js'
+import type { RawMessage } from '../../../../src/transports/websocket/held.js'
+import { HELD_MAX, HIGH_WATER, Inbox } from '../../../../src/transports/websocket/inbox.js'
 import type { Message } from '../../../../src/transports/transport.js'
 
 class FakeGate {
@@ -10,6 +11,7 @@ class FakeGate {
   holds = 0
   lefts = 0
   listening = false
+  sateds: boolean[] = []
   drops: Array<[number, number]> = []
 
   hold (on: boolean): void {
@@ -19,6 +21,7 @@ class FakeGate {
   }
 
   expected (): boolean { return this.listening }
+  sated (on: boolean): void { this.sateds.push(on) }
   left (): void { this.lefts++ }
   dropped (messages: number, bytes: number): void { this.drops.push([messages, bytes]) }
   ignored (): void {}
@@ -50,8 +53,7 @@ test('text comes as a string and bytes as a Buffer, whatever binaryType ws has',
 
 test('the size of a message is that of its bytes, whatever they come in', () => {
   for (const data of [Buffer.alloc(3), new ArrayBuffer(3), [Buffer.alloc(1), Buffer.alloc(2)]]) {
-    assert.equal(bytesOf({ data, binary: true }), 3)
-    assert.equal(toBuffer(data).length, 3)
+    assert.equal(bytesOf(data), 3)
   }
 })
 
@@ -120,7 +122,7 @@ test('when no more comes, a waiting reader is done; what is held can still be re
 
 test('while a reader may still come, reading rests past 64 KiB, and nothing is dropped', async () => {
   const { gate, inbox } = make()
-  inbox.add(bytes(HELD_MAX - 64))
+  inbox.add(bytes(HELD_MAX - OVERHEAD.bytes))
   assert.equal(gate.held, false)
   inbox.add(bytes(0))
   assert.equal(gate.held, true)
@@ -181,7 +183,7 @@ test('a reader that comes after the drop reads what comes from then on', async (
 test('reading rests when a reader is more than 256 KiB behind, and goes on below half of it', async () => {
   const { gate, inbox } = make()
   const messages = inbox.messages()
-  const size = 32 * 1024 - 64
+  const size = 32 * 1024 - OVERHEAD.bytes
   for (let i = 0; i < 8; i++) inbox.add(bytes(size))
   assert.equal(gate.held, false)
   inbox.add(bytes(size))
@@ -203,4 +205,50 @@ test('a discard lets go of what is held, which is counted, and of the socket', (
   assert.equal(inbox.take(), undefined)
   assert.equal(gate.held, false)
   assert.deepEqual(gate.drops, [[1, 80_000]])
+})
+
+test('it tells when as much is held as may be, and when no longer', async () => {
+  const { gate, inbox } = make()
+  const messages = inbox.messages()
+  const size = 1024 * 1024
+  for (let i = 0; i < 7; i++) inbox.add(bytes(size))
+  assert.deepEqual([inbox.sated, gate.sateds], [false, []])
+  for (let i = 0; i < 3; i++) inbox.add(bytes(size))
+  assert.deepEqual([inbox.sated, gate.sateds], [true, [true]])
+  for (let i = 0; i < 2; i++) await messages.next()
+  assert.deepEqual([inbox.sated, gate.sateds, inbox.consumed], [true, [true], 2])
+  await messages.next()
+  assert.deepEqual([inbox.sated, gate.sateds], [false, [true, false]])
+  inbox.add(bytes(size))
+  inbox.discard()
+  assert.deepEqual([gate.sateds, inbox.bytes], [[true, false, true, false], 0])
+})
+
+test('a loop that awaits nothing else takes no more than 256 KiB in one turn of the event loop', async () => {
+  const { inbox } = make()
+  for (let i = 0; i < 1_000; i++) inbox.add(text('x'.repeat(2_000)))
+  inbox.end()
+  let turned = 0
+  let taken = 0
+  let most = 0
+  const count = (): void => {
+    turned++
+    most = Math.max(most, taken)
+    taken = 0
+    if (turned < 1_000) setImmediate(count)
+  }
+  setImmediate(count)
+  for await (const message of inbox.messages()) taken += message.data.length
+  turned = 1_000
+  assert.ok(most > 0 && most <= HIGH_WATER + 4_000, `${most} bytes`)
+})
+
+test('bytes that stay are no view of all that came with them; those that are most of it are not copied', async () => {
+  const chunk = Buffer.alloc(64 * 1024, 7)
+  for (const [size, kept] of [[10, 10], [40_000, chunk.length]] as const) {
+    const held = new Held({ data: chunk.subarray(0, size), binary: true })
+    held.keep()
+    const { data } = await held.toMessage() as { data: Buffer }
+    assert.deepEqual([data.length, data.buffer.byteLength, data[size - 1]], [size, kept, 7])
+  }
 })

@@ -10,6 +10,7 @@ class FakeSocket extends EventEmitter {
   isPaused = false
   binaryType = 'nodebuffer'
   ignored = 0
+  blinded = 0
   reading!: Reading
 
   /** As the supervised class does. */
@@ -38,7 +39,8 @@ function make (): { socket: FakeSocket, reading: Reading, drops: Array<[number, 
   } as unknown as Bare
   const reading = new Reading(socket as unknown as WebSocket, bare, {
     dropped: (messages, bytes) => { drops.push([messages, bytes]) },
-    ignored: () => { socket.ignored++ }
+    ignored: () => { socket.ignored++ },
+    blinded: () => { socket.blinded++ }
   })
   socket.reading = reading
   return { socket, reading, drops }
@@ -293,4 +295,114 @@ test('closing ends the reader', async () => {
   const next = reading.messages().next()
   reading.closing()
   assert.equal((await next).done, true)
+})
+
+const MIB = 1024 * 1024
+const HUGE = 'x'.repeat(MIB)
+
+test('while somebody waits for an answer it reads on, whoever has paused it, and what comes is held in order', async () => {
+  const pauses: Record<string, (world: ReturnType<typeof make>, on: boolean) => void> = {
+    'by the app': ({ socket }, on) => { socket.appPauses(on) },
+    'by a rate': ({ reading }, on) => { reading.throttle(on) }
+  }
+  for (const [name, pause] of Object.entries(pauses)) {
+    const world = make()
+    const { socket, reading } = world
+    const got = listen(socket)
+    pause(world, true)
+    assert.deepEqual([socket.isPaused, reading.paused], [true, true], name)
+    reading.readOn(true)
+    assert.deepEqual([socket.isPaused, reading.paused], [false, false], name)
+    socket.arrive('1')
+    socket.arrive('2')
+    assert.deepEqual([socket.isPaused, got], [false, []], name)
+    reading.readOn(false)
+    assert.deepEqual([socket.isPaused, reading.paused], [true, true], name)
+    pause(world, false)
+    assert.deepEqual([socket.isPaused, got], [false, ['1', '2']], name)
+  }
+})
+
+test('so it does for a reader that has fallen behind, up to 8 MiB; there it is blind, and says so', async () => {
+  const { socket, reading } = make()
+  const messages = reading.messages()
+  for (let i = 0; i < 4; i++) socket.arrive(LARGE)
+  assert.equal(socket.isPaused, true)
+  reading.readOn(true)
+  let more = 0
+  for (; !socket.isPaused && more < 20; more++) socket.arrive(HUGE)
+  assert.equal(more, 8)
+  assert.deepEqual([reading.paused, reading.blind, socket.blinded], [true, true, 1])
+  // What the reader takes makes room.
+  for (let i = 0; i < 4; i++) await messages.next()
+  await messages.next()
+  assert.deepEqual([socket.isPaused, reading.blind], [false, false])
+  socket.arrive(HUGE)
+  assert.deepEqual([socket.isPaused, socket.blinded], [true, 2])
+  reading.readOn(false)
+  await messages.next()
+  assert.deepEqual([socket.isPaused, reading.paused, reading.blind], [true, true, false])
+})
+
+test('a message of more than 8 MiB makes it blind as well', () => {
+  const { socket, reading } = make()
+  reading.messages()
+  let blind = false
+  const { blinded } = socket
+  reading.readOn(true)
+  reading.message(Buffer.alloc(9 * MIB), true)
+  blind = reading.blind
+  assert.deepEqual([blind, socket.isPaused, socket.blinded - blinded], [true, true, 1])
+})
+
+test('what was read on for others while paused is let go when reading goes on and nobody reads', () => {
+  const { socket, reading, drops } = make()
+  reading.settled()
+  socket.appPauses(true)
+  reading.readOn(true)
+  socket.arrive(LARGE)
+  reading.readOn(false)
+  assert.deepEqual([socket.isPaused, drops], [true, []])
+  socket.appPauses(false)
+  assert.deepEqual([socket.isPaused, reading.paused, drops], [false, false, [[1, LARGE.length]]])
+})
+
+test('closing, or the end, puts an end to it', () => {
+  for (const end of ['closing', 'end'] as const) {
+    const { socket, reading } = make()
+    listen(socket)
+    socket.appPauses(true)
+    reading.readOn(true)
+    for (let i = 0; i < 9; i++) socket.arrive(HUGE)
+    reading[end]()
+    assert.equal(reading.blind, false)
+    const { isPaused } = socket
+    reading.readOn(false)
+    reading.readOn(true)
+    assert.equal(socket.isPaused, isPaused)
+  }
+})
+
+test('listeners get what has been held for them a part in each turn of the loop, in order', async () => {
+  const { socket, reading } = make()
+  const got = listen(socket)
+  socket.appPauses(true)
+  reading.readOn(true)
+  const numbered = Array.from({ length: 50 }, (_, i) => String(i).padEnd(100_000))
+  for (const text of numbered) socket.arrive(text)
+  socket.appPauses(false)
+  assert.ok(got.length > 0 && got.length <= 4, `${got.length} in one turn`)
+  socket.arrive('last')
+  for (let i = 0; i < 50 && got.length < 51; i++) await turn()
+  assert.deepEqual(got, [...numbered, 'last'])
+})
+
+test('but all of it before they hear of the end', () => {
+  const { socket, reading } = make()
+  const got = listen(socket)
+  socket.appPauses(true)
+  reading.readOn(true)
+  for (let i = 0; i < 5; i++) socket.arrive(HUGE)
+  reading.end()
+  assert.equal(got.length, 5)
 })

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setImmediate as turnOver } from 'node:timers/promises'
 import fc from 'fast-check'
 import type WebSocket from 'ws'
 import { toOutgoing } from '../../../../src/core/outgoing.js'
 import { HAND_OVER } from '../../../../src/transports/websocket/frame.js'
 import { RelayWriter } from '../../../../src/transports/websocket/relay.js'
 import type { Bare } from '../../../../src/transports/websocket/supervise.js'
+import { share } from '../../../support/proof.js'
 
 interface Frame { data: Buffer, binary: boolean, fin: boolean }
 
@@ -81,13 +83,18 @@ function make (room?: number): Made {
     send: (_socket: unknown, data: string | Buffer, { binary }: { binary: boolean }, done?: () => void) => {
       socket.send(Buffer.from(data as string), binary, true, done)
     },
-    ping: (_socket: unknown, payload: Buffer) => { socket.pings.push(payload) }
+    ping: (_socket: unknown, payload: Buffer) => { socket.pings.push(payload) },
+    bufferedAmount: () => socket.bufferedAmount
   } as unknown as Bare
-  const writer = new RelayWriter(socket as unknown as WebSocket, bare, {
+  const writer = new RelayWriter(socket as unknown as WebSocket, bare, true, {
+    open: true,
     passed: (bytes) => { socket.handed.push(bytes) },
-    taken: () => { socket.taken++ }
+    taken: () => { socket.taken++ },
+    pingWritten: () => {},
+    unsent: () => {}
   })
-  return { socket, writer, send: (data) => writer.send(toOutgoing(data, undefined, false)), waits: () => writer.queuedBytes + socket.bufferedAmount }
+  let seq = 0
+  return { socket, writer, send: (data) => writer.send(toOutgoing(data, undefined), ++seq), waits: () => writer.queuedBytes + socket.bufferedAmount }
 }
 
 test('a message goes to ws at once, as it is, when nothing waits', () => {
@@ -108,7 +115,7 @@ test('a ping goes to ws at once, whatever waits here', () => {
   const { socket, writer, send } = make(0)
   send('x'.repeat(HAND_OVER))
   send('after')
-  writer.ping(Buffer.from('ping'))
+  writer.ping(Buffer.from('ping'), 1)
   assert.deepEqual(socket.pings, [Buffer.from('ping')])
   assert.equal(writer.queuedBytes, 5)
 })
@@ -189,6 +196,81 @@ test('a socket that is not open any more is given nothing from the queue', () =>
   assert.equal(socket.frames.length, 1)
 })
 
+/** A class of the app's that sends when it is told to, and may fail. */
+function makeOwn (): { writer: RelayWriter, sends: Array<{ data: Buffer | string, done: (error?: Error) => void }>, unsent: Array<{ seq: number, error: unknown }>, fail: { on: boolean }, wire: { open: boolean } } {
+  const sends: Array<{ data: Buffer | string, done: (error?: Error) => void }> = []
+  const unsent: Array<{ seq: number, error: unknown }> = []
+  const fail = { on: false }
+  const bare = {
+    send: (_socket: unknown, data: Buffer | string, _options: unknown, done: (error?: Error) => void) => {
+      if (fail.on) throw new Error('of the app')
+      sends.push({ data, done })
+    },
+    bufferedAmount: () => 0
+  } as unknown as Bare
+  const wire = { open: true, passed () {}, taken () {}, pingWritten () {}, unsent: (seq: number, error: unknown) => { unsent.push({ seq, error }) } }
+  const writer = new RelayWriter({ OPEN: 1, readyState: 1 } as unknown as WebSocket, bare, false, wire)
+  return { writer, sends, unsent, fail, wire }
+}
+
+test('what a class of the app\'s was given counts as handed over when it says so, and all before it have been', () => {
+  const { writer, sends } = makeOwn()
+  for (const seq of [1, 2, 3]) writer.send(toOutgoing('x', undefined), seq)
+  assert.deepEqual([writer.begun, writer.handed], [3, 0])
+  sends[1]!.done()
+  sends[1]!.done()
+  assert.equal(writer.handed, 0)
+  sends[0]!.done()
+  assert.equal(writer.handed, 2)
+  sends[2]!.done()
+  sends[0]!.done()
+  assert.deepEqual([writer.handed, writer.completed], [3, 3])
+})
+
+test('a message that a class of the app\'s fails to send is told, and takes no other with it', async () => {
+  const { writer, sends, unsent, fail } = makeOwn()
+  fail.on = true
+  writer.hold(true)
+  for (const seq of [1, 2]) writer.send(toOutgoing('x', undefined), seq)
+  writer.hold(false)
+  fail.on = false
+  for (const seq of [3, 4]) writer.send(toOutgoing('x', undefined), seq)
+  sends[0]!.done(new Error('later'))
+  sends[1]!.done()
+  await turnOver()
+  assert.deepEqual(unsent.map(({ seq, error }) => [seq, (error as Error).message]), [[1, 'of the app'], [2, 'of the app'], [3, 'later']])
+  assert.deepEqual([writer.handed, writer.queuedBytes], [4, 0])
+})
+
+test('what the wire fails to send is no failure of the class: it stays what it was, neither sent nor refused', async () => {
+  const { writer, sends, unsent, wire } = makeOwn()
+  for (const seq of [1, 2]) writer.send(toOutgoing('x', undefined), seq)
+  // ws tells those who wait, and then closes.
+  sends[0]!.done(new Error('a Blob before it could not be read'))
+  wire.open = false
+  sends[1]!.done(new Error('write EPIPE'))
+  await turnOver()
+  assert.deepEqual([unsent, writer.begun, writer.handed], [[], 2, 0])
+})
+
+test('a class that never calls back is never said to have sent anything, and what is remembered of it is bounded', () => {
+  const { writer, sends } = makeOwn()
+  for (let seq = 1; seq <= 10_001; seq++) writer.send(toOutgoing('', undefined), seq)
+  for (const { done } of sends) done()
+  assert.equal(writer.handed, 0)
+})
+
+test('bytes go out as they were pushed, whatever the app does to them then', () => {
+  const { socket, writer, send } = make(0)
+  const [first, second] = [Buffer.alloc(HAND_OVER, 'a'), Buffer.from('b')]
+  send(first)
+  send(second)
+  first.fill('x')
+  second.fill('x')
+  writer.flush()
+  assert.deepEqual(socket.received().map((data) => String(data)[0]), ['a', 'b'])
+})
+
 test('any sequence of pushes, fragments of the app\'s own, flushes and drains leaves whole messages, in order, and counts every byte', () => {
   const step = fc.oneof(
     fc.record({ do: fc.constant('push' as const), size: fc.oneof(fc.integer({ min: 0, max: 100 }), fc.integer({ min: 0, max: 4 * HAND_OVER })) }),
@@ -242,5 +324,5 @@ test('any sequence of pushes, fragments of the app\'s own, flushes and drains le
     for (const message of received) assert.ok(message.every((byte) => byte === message[0]), 'two messages are mixed')
     assert.deepEqual(received.filter((message) => message[0] !== 200).map((message) => message[0]), order)
     assert.ok(Buffer.concat(received.filter((message) => message[0] !== 200)).equals(Buffer.concat(pushed)))
-  }), { numRuns: 200 })
+  }), { numRuns: share(2000) })
 })

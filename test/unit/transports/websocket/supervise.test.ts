@@ -14,6 +14,8 @@ class FakeSupervisor implements Supervisor {
   taken = 0
   keeps = false
   keepsClose = false
+  keepsSends = false
+  appBytes = 0
   onThrew: () => void = () => {}
 
   message (): boolean { this.calls.push('message'); return this.keeps }
@@ -26,7 +28,14 @@ class FakeSupervisor implements Supervisor {
   sending (): void { this.calls.push('sending') }
   sent (fin: boolean): void { this.calls.push(`sent ${fin}`) }
   flushed (): void { this.taken++ }
+  slices (): boolean { return this.keepsSends }
+  sendSliced (bytes: Buffer, binary: boolean, done: (error?: Error) => void): void {
+    this.calls.push(`sliced ${bytes} ${binary}`)
+    done()
+  }
+
   readingBlob (on: boolean): void { this.calls.push(`reading ${on}`) }
+  unreadable (): void { this.calls.push('unreadable') }
   closing (code: number | undefined): boolean { this.calls.push(`closing ${code}`); return this.keepsClose }
   closes (code: number | undefined): void { this.calls.push(`closes ${code}`) }
   terminating (): void { this.calls.push('terminating') }
@@ -262,7 +271,7 @@ test('a close that is kept for later makes the socket closing to the app, and to
 
 test('the bare socket passes no supervision', async (t) => {
   const { socket, client, supervisor, supervision: { bare } } = await supervised(t)
-  bare.ping(socket, Buffer.from('ping'))
+  bare.ping(socket, Buffer.from('ping'), () => {})
   bare.send(socket, 'hello', { binary: false }, () => {})
   const [data] = await once(client, 'message')
   assert.equal(String(data), 'hello')

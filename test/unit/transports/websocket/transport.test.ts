@@ -18,7 +18,7 @@ import { WebSocketTransport } from '../../../../src/transports/websocket/transpo
 
 const KIB = 1024
 
-const message = (bytes: number): Outgoing => toOutgoing(Buffer.alloc(bytes), undefined, false)
+const message = (bytes: number): Outgoing => toOutgoing(Buffer.alloc(bytes), undefined)
 
 class FakeSocket extends EventEmitter {
   readonly OPEN = 1
@@ -85,18 +85,19 @@ function make ({ extensions = '', marks = true, counts = true, plain = true } = 
         setImmediate(done)
       },
       ping: () => {},
+      bufferedAmount: () => socket.bufferedAmount,
       terminate: () => {},
       resume: () => {}
     }
   } as unknown as Supervision
-  const transport = new WebSocketTransport(socket as unknown as WebSocket, stream as unknown as Duplex, supervision, { defers: false, marks, answers: true, receipts: false, rates, wheel: new Wheel(50) })
-  transport.start(supervision, { failed () {}, flushed () {}, dropped () {}, ignored () {}, exceeded () {}, received () {}, ended: (end) => { ends.push(end) } })
+  const transport = new WebSocketTransport(socket as unknown as WebSocket, stream as unknown as Duplex, supervision, { defers: false, marks, answers: true, receipts: false, patience: 10_000, rates, wheel: new Wheel(50) })
+  transport.start(supervision, { failed () {}, flushed () {}, dropped () {}, ignored () {}, exceeded () {}, received () {}, unsent () {}, closing () {}, ended: (end) => { ends.push(end) } })
   return { transport, socket, stream, relayed, ends }
 }
 
 test('frames of our own go to the socket, a large message in fragments of 64 KiB', async () => {
   const { transport, stream, relayed } = make()
-  transport.send(message(128 * KIB + 10))
+  transport.send(message(128 * KIB + 10), 1)
   await turnOver()
   await turnOver()
   assert.deepEqual(stream.frames, [64 * KIB + 10, 64 * KIB + 10, 12])
@@ -110,7 +111,7 @@ for (const [what, options] of Object.entries({
 })) {
   test(`${what} messages go to ws, whole`, () => {
     const { transport, stream, relayed } = make(options)
-    transport.send(message(128 * KIB + 10))
+    transport.send(message(128 * KIB + 10), 1)
     assert.deepEqual(relayed, [128 * KIB + 10])
     assert.deepEqual(stream.frames, [])
   })
@@ -118,7 +119,7 @@ for (const [what, options] of Object.entries({
 
 test('a ping goes out after every 64 KiB, pushed or sent by the app; half as often with each dozen that is open; and no more than 36', () => {
   const { transport, socket } = make()
-  transport.send(message(64 * KIB - 10))
+  transport.send(message(64 * KIB - 10), 1)
   assert.equal(socket.pings.length, 0)
   transport.sent(true, 10)
   assert.equal(socket.pings.length, 1)
@@ -140,7 +141,7 @@ test('a ping goes out after every 64 KiB, pushed or sent by the app; half as oft
 
 test('without marks none goes out, and never are more than 40 open', () => {
   const { transport, socket } = make({ marks: false })
-  for (let i = 0; i < 10; i++) transport.send(message(64 * KIB))
+  for (let i = 0; i < 10; i++) transport.send(message(64 * KIB), i + 1)
   assert.equal(socket.pings.length, 0)
   for (let i = 0; i < 100; i++) transport.beat()
   assert.equal(socket.pings.length, 40)
@@ -168,6 +169,17 @@ test('the peer is heard by its bytes; without a byte counter by what arrives', (
   assert.deepEqual([blind.transport.heard(), blind.transport.remote], [0, false])
   blind.transport.arrived()
   assert.equal(blind.transport.heard(), 1)
+})
+
+test('what was taken of what the app itself has sent is progress, as what was pushed is', async () => {
+  const { transport } = make()
+  const before = transport.advance()
+  transport.flushed()
+  assert.ok(transport.advance() > before)
+  const between = transport.advance()
+  transport.send(message(100), 1)
+  await turnOver()
+  assert.ok(transport.advance() > between)
 })
 
 test('a transport whose stream has been destroyed is not open, whatever ws says', () => {

@@ -1,0 +1,51 @@
+// Runs the unit and integration tests on other versions of Node.js, whose binaries come from npm: on all, or on those that
+// are named; other arguments choose the test files. `npm run test:nodes -- 26 unit/core`
+import { existsSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { delimiter, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { run } from './run.js'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const isVersion = (argument) => /^\d+(\.\d+)*$/.test(argument)
+const given = process.argv.slice(2)
+const versions = given.some(isVersion) ? given.filter(isVersion) : ['22', '24', '26']
+const parts = given.some((argument) => !isVersion(argument)) ? given.filter((argument) => !isVersion(argument)) : ['test/unit/', 'test/integration/']
+
+/** Outside of the tree, so that neither a linter nor `npm ci` meets it. */
+const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'fastify-lifeline', 'nodes')
+const name = `node-${process.platform}-${process.arch}`
+const LIMIT = 5 * 60_000
+
+const secondsSince = (began) => Math.round((performance.now() - began) / 1000)
+
+/** The binary of a version; it is fetched if it is not there. */
+async function install (version) {
+  const folder = join(cache, version)
+  const binary = join(folder, 'node_modules', name, 'bin', 'node')
+  if (existsSync(binary)) return binary
+  const { output } = await run('npm', ['install', '--prefix', folder, '--no-save', '--no-audit', '--no-fund', `${name}@${version}`], { cwd: root, limit: LIMIT })
+  if (!existsSync(binary)) throw new Error(`the package ${name}@${version} could not be installed:\n${output}`)
+  return binary
+}
+
+/** Runs them, and says how it went; false if it did not go well. */
+async function test (version) {
+  const began = performance.now()
+  const binary = await install(version)
+  // What a test starts by its name, such as npm, is of this version too.
+  const env = { ...process.env, PATH: `${dirname(binary)}${delimiter}${process.env.PATH}` }
+  const options = { cwd: root, env, limit: LIMIT }
+  const exact = (await run(binary, ['--version'], options)).output.trim()
+  const { status, output, late } = await run(binary, [join(root, 'scripts/files.js'), ...parts], options)
+  const count = (what) => Array.from(output.matchAll(new RegExp(`^\\W+${what} (\\d+)$`, 'gm')), ([, figure]) => Number(figure)).reduce((sum, figure) => sum + figure, 0)
+  const well = status === 0 && count('pass') > 0 && count('fail') + count('cancelled') === 0
+  // What has passed is of no interest.
+  if (!well) console.log(output.slice(Math.max(output.search(/^\W+failing tests:$/m), 0)))
+  console.log(`Node.js ${exact}: ${count('pass')} passed, ${count('fail') + count('cancelled')} failed, ${count('skipped')} skipped, in ${secondsSince(began)} s${late ? '; given up' : ''}`)
+  return well
+}
+
+for (const version of versions) {
+  if (!await test(version)) process.exitCode = 1
+}

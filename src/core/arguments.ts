@@ -1,0 +1,46 @@
+/**
+ * How the options of a call are held against what the call knows: an option that is mistyped must not be lost without a
+ * word. Costs nothing where none are given, and allocates nothing where they are right.
+ */
+import { describe } from './payload.js'
+import { FST_ERR_LIFELINE_ARGUMENT } from './errors.js'
+
+export type Known = ReadonlySet<string>
+
+/** An object as `{}` makes them, in any realm, or without a prototype: others (a list, a Map, a socket) keep their members elsewhere. */
+function isPlain (value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || (Object.getPrototypeOf(prototype) === null && !Array.isArray(value))
+}
+
+/** For error messages. */
+function nameOf (value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'an array'
+  return typeof value === 'object' ? 'one of a class' : `of type ${typeof value}`
+}
+
+/** What is wrong with the options of a call, in words; null: nothing is. Takes anything, and does not throw. */
+export function wrongOptions (options: unknown, known: Known): string | null {
+  try {
+    if (!isPlain(options)) return `its options are a plain object, not ${nameOf(options)}`
+    for (const name in options) {
+      if (!known.has(name) && Object.hasOwn(options, name)) return `it has no option "${name}"; known are: ${[...known].join(', ')}`
+    }
+    return null
+  } catch (error) {
+    return `its options cannot be read: ${describe(error)}`
+  }
+}
+
+/** @throws FST_ERR_LIFELINE_ARGUMENT for what are no options of this call */
+export function checkOptions (call: string, options: unknown, known: Known): void {
+  const wrong = wrongOptions(options, known)
+  if (wrong !== null) throw new FST_ERR_LIFELINE_ARGUMENT(`${call}: ${wrong}`)
+}
+
+/** @throws FST_ERR_LIFELINE_ARGUMENT for a switch that is neither on nor off */
+export function checkBoolean (what: string, value: unknown): void {
+  if (typeof value !== 'boolean') throw new FST_ERR_LIFELINE_ARGUMENT(`${what} is true or false, not ${nameOf(value)}`)
+}

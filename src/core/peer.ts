@@ -1,0 +1,45 @@
+/**
+ * What the heartbeat has to do with: a few methods of whoever is watched, and how often.
+ */
+
+/** What the heartbeat sees of what carries a connection. */
+export interface Wire {
+  /** Grows whenever anything is heard from the peer. */
+  heard (): number
+  /** Grows whenever something that waited has been taken. */
+  advance (): number
+  /** Bytes that wait here, or were written and are not known to have arrived. */
+  backlog (): number
+  /** Those of them that the peer has to take in before it can answer anything. */
+  span (): number
+  /** Bytes that were written and wait for the peer to make room. What waits for us, to be compressed, is not the peer's fault. */
+  waiting (): number
+  /** `reading`: we hear the peer. `paused`: we do not listen. `closing`: the closing handshake is under way. */
+  phase (): 'reading' | 'paused' | 'closing'
+  /** Sends a ping whose answer nobody awaits, if there is room for one more. @returns the number of the newest */
+  beat (): number
+  /** When this ping was written, monotonic in ms; NaN while it waits here; -Infinity if it is not open any more. */
+  beatenAt (ping: number): number
+  /** Reads on, although paused, until something is heard: the only way to judge a paused peer. False if too much waits already. */
+  peek (on: boolean): boolean
+}
+
+/** And of the connection. */
+export interface Peer {
+  readonly wire: Wire
+  /** Whether the app asked that this peer is never declared lost. */
+  readonly protected: boolean
+  /** It was found closing: that has an end. */
+  closing (): void
+  /** The peer is gone. */
+  lost (): void
+  /** The peer lives, but has taken nothing for too long. */
+  stalled (): void
+}
+
+export interface Cadence {
+  /** How long a peer may be silent before it is asked, in ms. */
+  readonly interval: number
+  /** How long it then has to answer, in ms. */
+  readonly timeout: number
+}

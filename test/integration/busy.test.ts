@@ -1,0 +1,107 @@
+/**
+ * Peers that keep us busy: what they cause is bounded, in time and in memory.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { TestContext } from 'node:test'
+import WebSocket from 'ws'
+import { ended, opened, start, until } from '../support/app.js'
+import { frame, opcode } from '../support/frames.js'
+import { dial } from '../support/raw-client.js'
+import type { RawClient } from '../support/raw-client.js'
+
+/** Answers pings late, so that something is always on its way. */
+function answerLate (t: TestContext, peer: RawClient, ms: number): void {
+  let answered = 0
+  const timer = setInterval(() => {
+    for (; answered < peer.pings.length; answered++) peer.socket.write(frame(opcode.pong, peer.pings[answered]))
+  }, ms)
+  t.after(() => { clearInterval(timer) })
+}
+
+for (const receipts of [true, false]) {
+  test(`the shutdown waits for what was there when it began, and not for what is pushed later (receipts: ${receipts})`, async (t) => {
+    // Longer than any test may take.
+    const { app, url } = await start(t, { options: { receipts, heartbeat: false, drain: { timeout: 600_000 } }, routes: (app) => app.get('/', { websocket: true }, () => {}) })
+    const opening = opened(app)
+    const peer = await dial(t, url, { answers: false })
+    answerLate(t, peer, 40)
+    const connection = await opening
+    const delivery = connection.deliver('awaited', { timeout: 600_000 })
+    for (let i = 0; i < 10; i++) connection.push(`before ${i}`)
+    // Something is unconfirmed at every moment.
+    let later = 0
+    const pushing = setInterval(() => {
+      connection.push(`later ${later++}`)
+      if (later % 3 === 0) connection.deliver('later', { timeout: 600_000 }).catch(assert.ifError)
+    }, 5)
+    t.after(() => { clearInterval(pushing) })
+    const end = ended(app)
+    await app.close()
+    assert.equal((await delivery).outcome, 'delivered')
+    const { cause, undelivered } = await end
+    assert.equal(cause, 'shutdown')
+    assert.ok(undelivered.every(({ data }) => String(data).startsWith('later')))
+    assert.ok(later > 0)
+  })
+}
+
+test('the shutdown does wait until what was there has been taken, though more is pushed behind it all the time', async (t) => {
+  const { app, url } = await start(t, { options: { heartbeat: false, drain: { timeout: 600_000 }, backpressure: { limit: 64 * 1024 * 1024 } }, routes: (app) => app.get('/', { websocket: true }, () => {}) })
+  const opening = opened(app)
+  const peer = await dial(t, url)
+  const connection = await opening
+  peer.socket.pause()
+  const size = 100_000
+  let pushed = 0
+  while (connection.bufferedBytes < 10 * size) {
+    connection.push('a'.repeat(size))
+    pushed++
+  }
+  const closing = app.close()
+  // Something waits at every moment.
+  const pushing = { on: true }
+  const push = (): void => {
+    while (connection.state === 'open' && connection.bufferedBytes < 10 * size) connection.push('b'.repeat(size))
+    if (pushing.on && connection.state === 'open') setImmediate(push)
+  }
+  push()
+  t.after(() => { pushing.on = false })
+  await new Promise((resolve) => { setTimeout(resolve, 100) })
+  assert.equal(connection.state, 'open')
+  peer.socket.resume()
+  await closing
+  assert.equal(peer.received.filter(({ data }) => data[0] === 0x61).length, pushed)
+  assert.equal(peer.code, 1012)
+})
+
+const classes: Record<string, typeof WebSocket | undefined> = {
+  'a socket of ours': undefined,
+  'a socket of a class that the app has put in the place of ours': class extends WebSocket {}
+}
+
+for (const [name, Class] of Object.entries(classes)) {
+  test(`a peer that pings and reads nothing makes no more than 64 KiB of answers wait; the last is answered when it reads (${name})`, async (t) => {
+    const { app, url } = await start(t, { options: { heartbeat: false, limits: { pongRate: Infinity }, drain: { timeout: 200 }, closeTimeout: 200 }, routes: (app) => app.get('/', { websocket: true }, () => {}) })
+    if (Class !== undefined) (app.websocketServer.options as { WebSocket?: unknown }).WebSocket = Class
+    const peer = await dial(t, url)
+    peer.socket.pause()
+    const [socket] = app.websocketServer.clients as Set<WebSocket>
+    let pings = 0
+    const batch = Buffer.concat(Array.from({ length: 1_000 }, () => frame(opcode.ping, 'x'.repeat(125))))
+    socket!.on('ping', () => { pings++ })
+    let sent = 0
+    while (sent < 100_000) {
+      peer.socket.write(batch)
+      sent += 1_000
+      await until('they have come', () => pings === sent)
+      assert.ok(socket!.bufferedAmount <= 64 * 1024 + 127, `${socket!.bufferedAmount} bytes wait`)
+    }
+    assert.ok(socket!.bufferedAmount > 32 * 1024, 'it never came to that')
+    peer.socket.write(frame(opcode.ping, 'last'))
+    await until('it has come', () => pings === sent + 1)
+    peer.socket.resume()
+    await peer.until(() => peer.received.some(({ kind, data }) => kind === 'pong' && String(data) === 'last'))
+    assert.ok(peer.received.length < sent)
+  })
+}

@@ -1,0 +1,270 @@
+/**
+ * What is said of messages is said of those that were sent, as they were when they were pushed: whatever the app does to its
+ * bytes then, whoever writes them, and however long they wait.
+ */
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import type { TestContext } from 'node:test'
+import { setImmediate as turnOver, setTimeout as sleep } from 'node:timers/promises'
+import WebSocket from 'ws'
+import type { CloseInfo, Connection, Delivery, Drop, LifelineOptions } from '../../src/index.js'
+import { connect, ended, opened, start, until } from '../support/app.js'
+import type { App } from '../support/app.js'
+import { dial } from '../support/raw-client.js'
+import type { RawClient } from '../support/raw-client.js'
+
+interface Here { app: App, connection: Connection, socket: WebSocket, over: Promise<CloseInfo> }
+
+async function serve (t: TestContext, options: LifelineOptions): Promise<{ app: App, sockets: WebSocket[] }> {
+  const sockets: WebSocket[] = []
+  const app = await start(t, { options: { drain: { timeout: 200 }, ...options }, routes: (app) => { app.get('/', { websocket: true }, (socket) => { sockets.push(socket) }) } })
+  return { app, sockets }
+}
+
+/** A client whose pongs can be held back, and who keeps what it gets. */
+async function withClient (t: TestContext, options: LifelineOptions = {}, client: WebSocket.ClientOptions = { perMessageDeflate: false }): Promise<Here & { client: WebSocket, got: string[] }> {
+  const { app, sockets } = await serve(t, options)
+  const [opening, over] = [opened(app.app), ended(app.app)]
+  const socket = await connect(t, app.url, client)
+  const got: string[] = []
+  socket.on('message', (data) => { got.push(String(data)) })
+  const connection = await opening
+  await until('the handler has run', () => sockets.length === 1)
+  return { app, connection, socket: sockets[0]!, over, client: socket, got }
+}
+
+async function withPeer (t: TestContext, options: LifelineOptions = {}, answers = true): Promise<Here & { peer: RawClient }> {
+  const { app, sockets } = await serve(t, options)
+  const [opening, over] = [opened(app.app), ended(app.app)]
+  const peer = await dial(t, app.url, { answers })
+  const connection = await opening
+  await until('the handler has run', () => sockets.length === 1)
+  return { app, connection, socket: sockets[0]!, over, peer }
+}
+
+const texts = ({ received }: RawClient): string[] => received.filter(({ kind }) => kind !== 'close').map(({ data }) => String(data))
+
+/** A class of the app's whose `send` sends later, and fails for what it is told to fail for. */
+class Later extends WebSocket {
+  static ms = 30
+  override send (data: any, options?: any, done?: any): void {
+    if (String(data) === 'throws') throw new Error('not that')
+    if (String(data) === 'fails') {
+      setTimeout(() => { done(new Error('not that')) }, 1)
+      return
+    }
+    setTimeout(() => { super.send(data, options, done) }, Later.ms)
+  }
+}
+const later: LifelineOptions = { websocket: { options: { WebSocket: Later as never } } }
+
+describe('a message carries its number', { concurrency: true }, () => {
+  for (const receipts of [false, true]) {
+    test(`one that was pushed between fragments of the app's, and then given to a worker, takes no other with it (receipts ${receipts})`, async (t) => {
+      const { connection, socket, peer } = await withPeer(t, { receipts })
+      socket.send('a', { fin: false })
+      const bytes = new Uint8Array(300).fill(7)
+      assert.equal(connection.push(bytes), 'buffered')
+      structuredClone(bytes.buffer, { transfer: [bytes.buffer] })
+      const waiting = connection.deliver('important', { timeout: 5_000 })
+      socket.send('b', { fin: true })
+      assert.equal((await waiting).outcome, 'delivered')
+      assert.deepEqual(texts(peer), ['ab', String(Buffer.alloc(300, 7)), 'important'])
+      assert.equal((await connection.deliver('later')).outcome, 'delivered')
+      assert.equal(texts(peer).at(-1), 'later')
+    })
+  }
+
+  test('what waits for the end of the app\'s fragments is known to have arrived when it has', async (t) => {
+    const { connection, socket } = await withPeer(t)
+    socket.send('a', { fin: false })
+    const waiting = connection.deliver('x', { timeout: 5_000 })
+    await sleep(20)
+    socket.send('b', { fin: true })
+    assert.equal((await waiting).outcome, 'delivered')
+  })
+
+  test('a class of the app\'s that sends later: nothing is said to be delivered before it has been sent', async (t) => {
+    const { connection, client, got } = await withClient(t, { ...later, receipts: true })
+    client.on('ping', () => { got.push('ping') })
+    const outcomes = await Promise.all(['one', 'two'].map(async (text) => {
+      const { outcome } = await connection.deliver(text, { timeout: 5_000 })
+      assert.ok(got.includes(text), `${text} is ${outcome}, and has not come`)
+      return outcome
+    }))
+    assert.deepEqual(outcomes, ['delivered', 'delivered'])
+    await until('all is confirmed', () => connection.unconfirmed.count === 0)
+  })
+
+  test('a message that a class of the app\'s cannot send is reported, and the others keep their own numbers', async (t) => {
+    const { app, connection, got, over, client } = await withClient(t, { ...later, receipts: true })
+    const errors: unknown[] = []
+    app.app.lifeline.on('error', (_, error) => { errors.push((error as Error).message) })
+    const [throws, fails, fine] = [connection.deliver('throws'), connection.deliver('fails'), connection.deliver('fine')]
+    connection.push('throws')
+    assert.deepEqual(await Promise.all([throws, fails]), [{ outcome: 'invalid' }, { outcome: 'invalid' }])
+    assert.equal((await fine).outcome, 'delivered')
+    assert.deepEqual(errors, ['not that', 'not that', 'not that'])
+    assert.deepEqual(got, ['fine'])
+    await until('all is confirmed', () => connection.unconfirmed.count === 0)
+    client.terminate()
+    assert.deepEqual((await over).undelivered, [])
+  })
+
+  test('one behind a Blob that cannot be read never arrives, and nothing says that it did', async (t) => {
+    const { peer, connection, socket, over } = await withPeer(t, { receipts: true })
+    class Unreadable extends Blob {
+      override arrayBuffer (): Promise<ArrayBuffer> { return Promise.reject(new Error('the file is gone')) }
+    }
+    const deliveries: Array<Promise<Delivery>> = []
+    socket.send(new Unreadable(['x']) as never, () => { deliveries.push(connection.deliver('told of the Blob')) })
+    connection.push('pushed')
+    deliveries.push(connection.deliver('delivered'))
+    const { undelivered, cause } = await over
+    assert.deepEqual((await Promise.all(deliveries)).map(({ outcome }) => outcome).filter((outcome) => outcome === 'delivered'), [])
+    assert.deepEqual([deliveries.length, cause, undelivered.map(({ data }) => data), texts(peer)], [2, 'handler', ['pushed'], []])
+  })
+
+  test('one that ends before a class of the app\'s has sent it is not said to be gone', async (t) => {
+    const { connection, peer } = await withPeer(t, later)
+    const waiting = connection.deliver('x', { timeout: 5_000 })
+    await turnOver()
+    peer.socket.resetAndDestroy()
+    assert.deepEqual(await waiting, { outcome: 'unconfirmed' })
+  })
+})
+
+describe('bytes go out as they were pushed', { concurrency: true }, () => {
+  const size = 200_000
+  const change: Record<string, (bytes: Uint8Array) => void> = {
+    overwritten: (bytes) => { bytes.fill(9) },
+    transferred: (bytes) => { structuredClone(bytes.buffer, { transfer: [bytes.buffer as ArrayBuffer] }) }
+  }
+  const writers: Record<string, { options: LifelineOptions, client?: WebSocket.ClientOptions }> = {
+    'frames of our own': { options: {} },
+    compressed: { options: { websocket: { options: { perMessageDeflate: { threshold: 0 } } } }, client: {} },
+    'a class of the app\'s': { options: later }
+  }
+  for (const [writer, { options, client }] of Object.entries(writers)) {
+    for (const [what, act] of Object.entries(change)) {
+      test(`${what} after the call: large, small, to many, behind a Blob, while held; ${writer}`, async (t) => {
+        const { app, connection, socket, got, over, client: there } = await withClient(t, { backpressure: { limit: 8 << 20 }, receipts: { limit: 8 << 20 }, ...options }, client)
+        const number = { last: 0 }
+        const sent: string[] = []
+        const send = (bytes: number, how: (data: Uint8Array) => void): void => {
+          const data = new Uint8Array(bytes).fill(++number.last)
+          sent.push(String(Buffer.from(data)))
+          how(data)
+          act(data)
+        }
+        const push = (data: Uint8Array): void => { assert.match(connection.push(data), /sent|buffered/) }
+        for (const bytes of [size, 10, size]) send(bytes, push)
+        send(10, (data) => { app.app.lifeline.broadcast(data) })
+        send(size, (data) => { app.app.lifeline.broadcast(data) })
+        socket.send(new Blob(['blob']))
+        sent.push('blob')
+        for (const bytes of [10, size]) send(bytes, push)
+        await until('what was behind the Blob has come', () => got.length === sent.length)
+        socket.send('a', { fin: false })
+        sent.push('ab')
+        for (const bytes of [10, size]) send(bytes, push)
+        socket.send('b', { fin: true })
+        await until('all has come', () => got.length === sent.length)
+        assert.deepEqual(got.map((text, i) => text === sent[i]), sent.map(() => true))
+        await until('all is confirmed', () => connection.unconfirmed.count === 0)
+        // And what never arrives is told as it was.
+        there.pause()
+        there.terminate()
+        send(10, (data) => { connection.push(data) })
+        const { undelivered } = await over
+        for (const { data } of undelivered) assert.equal(String(data), sent.at(-1))
+      })
+    }
+  }
+})
+
+describe('a receipt', { concurrency: true }, () => {
+  test('is asked for half a second after a push at the latest, so an ordinary end leaves nothing in doubt', async (t) => {
+    const { connection, over, client, got } = await withClient(t, { receipts: true, heartbeat: false })
+    for (let i = 0; i < 3; i++) {
+      connection.push(`message ${i}`)
+      await until('it is confirmed', () => connection.unconfirmed.count === 0, 2_000)
+    }
+    assert.equal(got.length, 3)
+    client.close()
+    assert.deepEqual((await over).undelivered, [])
+  })
+
+  test('comes with any ping of ours: that of ping() confirms what was pushed before it', async (t) => {
+    const { connection } = await withClient(t, { receipts: true, heartbeat: false })
+    for (let i = 0; i < 3; i++) connection.push(`message ${i}`)
+    await connection.ping()
+    assert.deepEqual(connection.unconfirmed, { count: 0, bytes: 0 })
+  })
+
+  test('what does not fit is told whole', async (t) => {
+    const { app, connection } = await withPeer(t, { receipts: { messages: 1 } }, false)
+    const drops: Drop[] = []
+    app.app.lifeline.on('drop', (_, drop) => { drops.push(drop) })
+    connection.push('taken')
+    const bytes = Buffer.from('bytes')
+    for (const data of [{ an: 'object' }, bytes]) assert.equal(connection.push(data), 'full')
+    bytes.fill(0)
+    assert.deepEqual(drops, [
+      { reason: 'full', messages: 1, bytes: 15, data: '{"an":"object"}', binary: false },
+      { reason: 'full', messages: 1, bytes: 5, data: Buffer.from('bytes'), binary: true }
+    ])
+  })
+})
+
+describe('a large message that the app sends itself', { concurrency: true }, () => {
+  const large = (byte: number): Buffer => Buffer.alloc(1 << 20, byte)
+
+  test('keeps its place among pushes and smaller ones, is called back for when it has been taken, and counts in bufferedAmount', async (t) => {
+    const { connection, socket, client, got } = await withClient(t, { backpressure: { limit: 16 << 20 } })
+    client.pause()
+    const told: string[] = []
+    connection.push('1')
+    socket.send('2', () => { told.push('2') })
+    for (let i = 0; i < 8; i++) socket.send(large(65 + i), () => { told.push(`large ${i}`) })
+    assert.ok(socket.bufferedAmount > 1 << 20, `${socket.bufferedAmount} bytes`)
+    socket.send('3', { binary: true }, () => { told.push('3') })
+    connection.push('4')
+    socket.send(String(large(75)), () => { told.push('last') })
+    assert.deepEqual(told, [])
+    client.resume()
+    await until('all has come', () => got.length === 13 && told.length === 11)
+    assert.deepEqual(got.map((text) => text[0] + (text.length > 1 ? '*' : '')), ['1', '2', 'A*', 'B*', 'C*', 'D*', 'E*', 'F*', 'G*', 'H*', '3', '4', 'K*'])
+    assert.deepEqual(told, ['2', ...Array.from({ length: 8 }, (_, i) => `large ${i}`), '3', 'last'])
+    assert.equal(socket.bufferedAmount, 0)
+  })
+
+  test('leaves as it was, whatever the app does to its bytes then', async (t) => {
+    const { socket, got } = await withClient(t)
+    const bytes = new Uint8Array(1 << 20).fill(65)
+    socket.send(bytes)
+    structuredClone(bytes.buffer, { transfer: [bytes.buffer] })
+    await until('it has come', () => got.length === 1)
+    assert.equal(got[0], String(large(65)))
+  })
+
+  test('that never leaves is called back for with an error', async (t) => {
+    const { socket, client, over } = await withClient(t)
+    client.pause()
+    const told: unknown[] = []
+    for (let i = 0; i < 16; i++) socket.send(large(65), (error) => { told.push(error) })
+    await turnOver()
+    client.terminate()
+    await over
+    await until('all are told', () => told.length === 16)
+    assert.ok(told.at(-1) instanceof Error)
+  })
+
+  test('is behind what ends the connection: a close frame waits for it', async (t) => {
+    const { connection, socket, got, over } = await withClient(t)
+    socket.send(large(65))
+    connection.close(4000, 'done')
+    assert.equal((await over).code, 4000)
+    assert.equal(got.length, 1)
+  })
+})
