@@ -2,6 +2,7 @@
  * The events of a lifeline, and an emitter whose listeners cannot harm anything else.
  */
 import { EventEmitter } from 'node:events'
+import { isThenable } from '../core/arguments.js'
 import type { Connection } from './connection.js'
 import type { CloseInfo } from './about.js'
 
@@ -49,7 +50,8 @@ export class Events extends EventEmitter<LifelineEvents> {
     for (const listener of this.rawListeners(event)) {
       try {
         const result: unknown = Reflect.apply(listener, this, args)
-        if (result instanceof Promise) result.catch((error: unknown) => { this.#threw(event, error) })
+        // It may come from another realm, or be no Promise at all.
+        if (isThenable(result)) new Promise((resolve) => { resolve(result) }).catch((error: unknown) => { this.#threw(event, error) })
       } catch (error) {
         this.#threw(event, error)
       }

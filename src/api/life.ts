@@ -24,7 +24,7 @@ import type { Transport, TransportEnd, TransportOwner } from '../transports/tran
 import type { About, CloseInfo, LifeHost } from './about.js'
 import { add, end as finish, remove } from './endings.js'
 import type { Ending, Endings } from './endings.js'
-import { isNewsOfTheEnd } from './news.js'
+import { errorOf, isNewsOfTheEnd } from './news.js'
 import { Waits } from './waits.js'
 import type { Awaited } from './waits.js'
 
@@ -269,6 +269,7 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer, A
 
   dropped (messages: number, bytes: number): void { this.#host.dropped(this.#subject, messages, bytes) }
   ignored (): void { this.#host.ignored() }
+  queued (): void { if (this.info === null) this.#host.budget.update(this) }
 
   exceeded (limit: Limited, fatal: boolean): void {
     this.#host.exceeded(limit)
@@ -288,7 +289,7 @@ export class Life<T extends object> implements Peer, TransportOwner, Consumer, A
   unsent (seq: number, error: unknown): void {
     this.#unsent = seq
     this.#receipts?.unsent(seq)
-    this.misused(error as Error)
+    this.misused(errorOf(error))
   }
 
   /** The closing has begun, by whoever: it has an end. (Not a moment sooner: a slot may be nearly over when it begins.) */

@@ -221,12 +221,12 @@ export class Lifeline extends Events {
   /**
    * Pushes to every connection here, or to every member of a group. Returns to how many: those who are gone
    * or full are left out, and hold nobody up. Never throws for what is pushed.
-   * @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name, for an `except` that is nobody's, for an option that does
+   * @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name, for an `except` that is no fd and no connection, for an option that does
    * not exist: a slip must not reach everybody. So `group` and `except` must not be there and undefined, either
    */
   broadcast (data: unknown, options: BroadcastOptions = {}): number {
     checkOptions('broadcast', options, broadcastOptions)
-    const audience = 'group' in options ? this.group(options.group) : this.#registry
+    const group = 'group' in options ? groupName(options.group) : null
     const except = 'except' in options ? toFds(options.except) : undefined
     let message: Shared
     try {
@@ -237,7 +237,9 @@ export class Lifeline extends Events {
     }
     this.#tally.broadcasts++
     let count = 0
-    for (const connection of audience.values()) {
+    // A listener of ours may change the group meanwhile: who has left gets nothing, who joins comes too late.
+    for (const connection of group === null ? this.#registry.values() : [...this.group(group)]) {
+      if (group !== null && !connection.groups.has(group)) continue
       if (except?.has(connection.fd) === true) continue
       const result = lifeOf(connection).send(message)
       if (result === 'sent' || result === 'buffered') count++

@@ -38,6 +38,8 @@ export class ConnectionWritable extends Writable {
   /** Takes back that it waits for room. */
   #forget: (() => void) | null = null
   #atOnce = 0
+  /** Calls back the write that is under way; null: none is. */
+  #settle: ((error?: Error | null) => void) | null = null
 
   constructor (target: Target, source: Source, given: ConnectionWritableOptions) {
     checkOptions('writable', given, writableOptions)
@@ -71,7 +73,16 @@ export class ConnectionWritable extends Writable {
     later(callback)
   }
 
-  override _write (chunk: unknown, encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+  override _write (chunk: unknown, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    const settle = this.#settle = (error) => {
+      if (this.#settle !== settle) return
+      this.#settle = null
+      done(error)
+    }
+    this.#push(chunk, settle)
+  }
+
+  #push (chunk: unknown, done: (error?: Error | null) => void): void {
     const result = this.#target.push(chunk, this.#options)
     switch (result) {
       case 'sent':
@@ -82,7 +93,7 @@ export class ConnectionWritable extends Writable {
         break
       case 'full':
         this.#whenRoomy(() => {
-          if (!this.destroyed) this._write(chunk, encoding, done)
+          if (!this.destroyed) this.#push(chunk, done)
         })
         break
       case 'gone':
@@ -98,5 +109,7 @@ export class ConnectionWritable extends Writable {
     this.#release?.()
     this.#forget?.()
     done(error)
+    // Whoever waits for its own write alone is told too.
+    this.#settle?.(error ?? Object.assign(new Error('Premature close: the connection is over'), { code: 'ERR_STREAM_PREMATURE_CLOSE' }))
   }
 }

@@ -44,3 +44,6 @@ export function checkOptions (call: string, options: unknown, known: Known): voi
 export function checkBoolean (what: string, value: unknown): void {
   if (typeof value !== 'boolean') throw new FST_ERR_LIFELINE_ARGUMENT(`${what} is true or false, not ${nameOf(value)}`)
 }
+
+export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'

@@ -38,8 +38,8 @@ export const FST_ERR_LIFELINE_INVALID_CLOSE = createError<'FST_ERR_LIFELINE_INVA
 
 /** Reported, never thrown: a function given as `origins` failed, or said neither true nor false. The upgrade was refused. Its `cause` is what was thrown. */
 export const FST_ERR_LIFELINE_ORIGINS = createError<'FST_ERR_LIFELINE_ORIGINS', [string]>(
-  'FST_ERR_LIFELINE_ORIGINS', 'an upgrade was refused: the function `origins` %s')
+  'FST_ERR_LIFELINE_ORIGINS', 'the function `origins` %s')
 
 /** Reported, never thrown: the address of a client could not be found out (`trustProxy` failed) where `limits.perAddress` needs it. The upgrade was refused. */
 export const FST_ERR_LIFELINE_ADDRESS = createError<'FST_ERR_LIFELINE_ADDRESS', [string]>(
-  'FST_ERR_LIFELINE_ADDRESS', 'an upgrade was refused: the address of its client cannot be read: %s')
+  'FST_ERR_LIFELINE_ADDRESS', 'the address of a client cannot be read, so its upgrade was refused: %s')

@@ -281,13 +281,17 @@ export class Heartbeat {
   /** After a stall a timer fires before queued input is read: judge behind the poll phase, not before it. */
   #doubt (pulse: Pulse): void {
     this.#doubted.push(pulse)
+    // It stays in the wheel, whose slots may become shorter meanwhile.
+    this.#wheel.wait(pulse, 1)
     this.#verifying ??= setImmediate(this.#verify)
   }
 
   readonly #verify = (): void => {
     this.#verifying = null
     for (const pulse of this.#doubted.splice(0)) {
-      if (!pulse.forgotten) this.#conclude(pulse)
+      if (pulse.forgotten) continue
+      this.#wheel.cancel(pulse)
+      this.#conclude(pulse)
     }
   }
 

@@ -4,7 +4,7 @@
  * Invariant: what is kept for longer than the push is a copy: the app may use its bytes again at once.
  * Knows nothing of wires; a wire may leave here what it has made of one for many, for the others.
  */
-import { ownBytes } from './bytes.js'
+import { latin1Of, ownBytes } from './bytes.js'
 import { FST_ERR_LIFELINE_INVALID_DATA } from './errors.js'
 import { describe, toPayload } from './payload.js'
 import type { Payload, PushOptions } from './payload.js'
@@ -60,7 +60,7 @@ export class Outgoing {
   own (): this {
     if (this.at !== LENT) return this
     const bytes = this.#content as Buffer
-    this.#content = this.size <= FEW && this.binary ? bytes.toString('latin1') : ownBytes(bytes)
+    this.#content = this.size <= FEW && this.binary ? latin1Of(bytes) : ownBytes(bytes)
     this.at = OWNED
     return this
   }

@@ -3,6 +3,7 @@
  * Bytes are viewed, never copied.
  */
 import { types } from 'node:util'
+import { viewOf } from './bytes.js'
 import { FST_ERR_LIFELINE_INVALID_DATA } from './errors.js'
 
 /** A message on its way out: text as a string, bytes as a view. */
@@ -22,6 +23,9 @@ export interface PushOptions {
 /** The names of PushOptions. */
 export const pushOptions: ReadonlySet<string> = new Set(['binary'])
 
+/** A Buffer as Node.js makes them: none that only looks like one, or has a length of its own. (Whoever cuts one views it anew.) */
+const isTrue = (view: ArrayBufferView): view is Buffer => Object.getPrototypeOf(view) === Buffer.prototype && !Object.hasOwn(view, 'length')
+
 /**
  * A string, a Buffer, typed array, DataView or ArrayBuffer, or anything `JSON.stringify` takes.
  * @throws FST_ERR_LIFELINE_INVALID_DATA for what has no JSON, and for what becomes an empty object by mistake (a Promise, a Blob)
@@ -30,9 +34,8 @@ export function toPayload (data: unknown): Payload {
   if (typeof data === 'string') return data
   let mistake: string
   try {
-    if (Buffer.isBuffer(data)) return data
-    if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
-    if (types.isAnyArrayBuffer(data)) return Buffer.from(data)
+    if (ArrayBuffer.isView(data)) return isTrue(data) ? data : viewOf(data)
+    if (types.isAnyArrayBuffer(data)) return viewOf(new Uint8Array(data))
     if (types.isPromise(data)) {
       mistake = 'it is a Promise: await it first'
     } else if (data instanceof Blob) {

@@ -20,6 +20,15 @@ export interface Logger {
 
 interface Who { readonly fd: number, readonly reqId: string }
 
+/** Of what an app's code has thrown: even that may throw when it is read. */
+function readable (err: Error & { code?: string }): { kind: string, message: string } {
+  try {
+    return { kind: String(err.code ?? err.name), message: String(err.message) }
+  } catch {
+    return { kind: 'unreadable', message: 'an error that cannot be read' }
+  }
+}
+
 export class Log {
   readonly #logger: Logger
   readonly #churn = new Map<Cause, number>()
@@ -57,7 +66,8 @@ export class Log {
 
   /** One line a window for each kind of mistake: a loop over a wrong fd must not fill the disk. */
   misused (err: Error & { code?: string }, fd: number | undefined): void {
-    if (this.#isFirst(err.code ?? err.name)) this.#say('error', { err, fd }, `lifeline: ${err.message}`)
+    const { kind, message } = readable(err)
+    if (this.#isFirst(kind)) this.#say('error', { err, fd }, `lifeline: ${message}`)
   }
 
   listenerThrew (event: string, err: unknown): void {
@@ -71,12 +81,12 @@ export class Log {
     this.#say('warn', { idle: Math.round(idle), interval }, `lifeline: connections are cut after ${seconds} s without traffic: something on the way has an idle timeout; ${advice}`)
   }
 
-  /** An upgrade was refused; one line a window for each limit. */
-  refused (limit: Limited, why: string): void {
+  /** An upgrade was refused; one line a window for each limit. @param why null: it has been said */
+  refused (limit: Limited, why: string | null): void {
     const before = this.#refused.get(limit) ?? 0
     this.#refused.set(limit, before + 1)
     this.#gather()
-    if (before === 0) this.#say('warn', { limit }, `lifeline: an upgrade was refused: ${why}`)
+    if (before === 0 && why !== null) this.#say('warn', { limit }, `lifeline: an upgrade was refused: ${why}`)
   }
 
   errorHandlerThrew (err: unknown): void {

@@ -92,7 +92,7 @@ export class Admission {
       return
     }
     // Asks a thenable once, whatever it does; what it says after the first time is not heard.
-    Promise.resolve(said).then(
+    new Promise((resolve) => { resolve(said) }).then(
       (said: unknown) => { this.#judge(applicant, said) },
       (error: unknown) => { this.#failed(applicant, 'was rejected', error) })
   }
@@ -111,7 +111,7 @@ export class Admission {
 
   #unsure (applicant: Applicant, error: Error): void {
     this.#options.onError(error)
-    this.#refuse('origins', applicant, error.message)
+    this.#refuse('origins', applicant, true)
   }
 
   #admit (applicant: Applicant): void {
@@ -160,13 +160,14 @@ export class Admission {
     }
   }
 
-  #refuse (reason: Reason | 'unknown', applicant: Applicant, why?: string): void {
+  /** @param said whether the log has a line of it already */
+  #refuse (reason: Reason | 'unknown', applicant: Applicant, said = false): void {
     if (!applicant.waits()) return
     const { request, reply } = applicant
     const { status, error, message } = refusals[reason]
     if (reason !== 'unknown') {
       this.#tally.limited[reason]++
-      this.#log.refused(reason, why ?? this.#explain(reason, request))
+      this.#log.refused(reason, said ? null : this.#explain(reason, request))
     }
     reply.code(status)
     if (reason === 'connections' || reason === 'perAddress') reply.header('retry-after', Math.ceil(someTime(Math.max(1000, this.#options.reconnect)) / 1000))

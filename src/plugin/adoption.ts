@@ -164,7 +164,7 @@ function limitTime (life: Life<Connection>, { maxAge, limits }: RouteSettings, r
   const deadline = life.after(limits.firstMessage, () => {
     if (life.transport.spoken || !life.transport.open) return
     // What the app does not let it say is not its fault.
-    if (life.transport.paused) deadline.in(limits.firstMessage)
+    if (life.transport.paused && !life.transport.throttled) deadline.in(limits.firstMessage)
     else life.exceeded('firstMessage', true)
   })
 }

@@ -222,6 +222,11 @@ export function readOptions (given: LifelineOptions): Settings {
   if (drain.window > drain.timeout) {
     throw new FST_ERR_LIFELINE_OPTION(`option "drain.window" must be <= drain.timeout, which is ${drain.timeout} (received ${drain.window})`)
   }
+  const { payload } = options.limits ?? {}
+  const { maxPayload } = (options.websocket?.options ?? {}) as { maxPayload?: number }
+  if (payload !== undefined && maxPayload !== undefined && maxPayload !== payload) {
+    throw new FST_ERR_LIFELINE_OPTION(`option "limits.payload" must be the same as websocket.options.maxPayload, which is ${maxPayload}, or one of both be left out (received ${payload})`)
+  }
   return {
     heartbeat: readCadence(options.heartbeat, defaults.heartbeat),
     backpressure: readBackpressure(options.backpressure),

@@ -29,6 +29,8 @@ export interface TransportEnd {
 export interface TransportOwner {
   /** A listener of the app's threw or rejected. */
   failed (error: unknown): void
+  /** The app itself has sent something: more may wait. */
+  queued (): void
   /** What waited here has been taken, in part or in whole. */
   flushed (): void
   /** Messages came for which there is no reader, and were let go. */
@@ -55,6 +57,8 @@ export interface Transport extends Wire {
   readonly remote: boolean
   /** Nothing is read: reading is paused, by the app or because its reader has fallen behind, and does not go on for anybody. */
   readonly paused: boolean
+  /** Reading is paused because the peer sends too much, and for nothing else. */
+  readonly throttled: boolean
   /** As much waits for a reader as may: no answer of the peer is seen, though somebody waits for it. */
   readonly blind: boolean
   /** Grows with what readers take. */

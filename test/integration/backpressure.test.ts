@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises'
 import { test } from 'node:test'
 import type { FastifyInstance } from 'fastify'
 import type WebSocket from 'ws'
-import type { Connection, Drop } from '../../src/index.js'
+import type { Connection, Drop, LifelineOptions } from '../../src/index.js'
 import { connect, ended, start, until } from '../support/app.js'
 
 const KIB = 1024
@@ -159,6 +159,25 @@ test('total: past it the largest are terminated, and the rest live', async (t) =
   assert.equal(closed.length, 1)
 })
 
+for (const [what, size] of [['large', 100_000], ['small', 1_000]] as const) {
+  test(`total: what the app sends by itself counts as well (${what} messages)`, async (t) => {
+    const sockets: WebSocket[] = []
+    const { app, url } = await start(t, {
+      options: { backpressure: { limit: 10 * limit, total: 2 * limit }, ...quick },
+      routes: (app) => app.get('/', { websocket: true }, (ws: WebSocket) => { sockets.push(ws) })
+    })
+    for (const client of await Promise.all([1, 2].map(() => connect(t, url)))) client.pause()
+    const [large, other] = app.lifeline
+    const end = ended(app)
+    // The kernel takes some megabytes before anything waits here.
+    for (let i = 0; large!.state === 'open' && i * size < 64 * KIB * KIB; i++) sockets[0]!.send(Buffer.alloc(size))
+    assert.equal(large!.state, 'closing')
+    assert.equal((await end).cause, 'backpressure')
+    assert.equal(other!.state, 'open')
+    assert.ok(app.lifeline.stats().bufferedBytes <= 2 * limit)
+  })
+}
+
 test('what the app sends by itself counts as waiting, and drained() waits for it', async (t) => {
   let socket!: WebSocket
   const { app, url } = await start(t, {
@@ -260,3 +279,54 @@ for (const heartbeat of [{ interval: 200, timeout: 200 }, false] as const) {
     assert.ok(closedAt - openedAt >= 1000)
   })
 }
+
+const ways: Record<string, { options: LifelineOptions, begin?: (socket: WebSocket) => void }> = {
+  bare: { options: {} },
+  compressed: { options: { websocket: { options: { perMessageDeflate: { threshold: 0 } } } } },
+  'between fragments of the app\'s': { options: {}, begin: (socket) => { socket.send('a', { fin: false }) } },
+  'behind a Blob of the app\'s': { options: {}, begin: (socket) => { socket.send(Object.assign(new Blob(['x']), { arrayBuffer: () => new Promise(() => {}) }) as never) } }
+}
+for (const [way, { options, begin }] of Object.entries(ways)) {
+  test(`messages without a byte have a bound too (${way})`, async (t) => {
+    let socket!: WebSocket
+    const { app, url } = await start(t, { options: { backpressure: { limit }, ...quick, ...options }, routes: (app) => app.get('/', { websocket: true }, (ws: WebSocket) => { socket = ws }) })
+    const client = await connect(t, url)
+    const [connection] = app.lifeline
+    client.pause()
+    begin?.(socket)
+    let pushed = 0
+    for (; pushed < 40 * limit && connection!.push('') !== 'full'; pushed++) if (pushed % 10_000 === 0) await new Promise(setImmediate)
+    assert.ok(pushed < 40 * limit, `${pushed} were taken`)
+  })
+}
+
+test('a peer that reads on takes very many small messages in no time (compressed)', async (t) => {
+  const { app, url } = await start(t, { options: { backpressure: { limit: 64 * limit }, ...quick, ...ways.compressed!.options }, routes })
+  const client = await connect(t, url)
+  const got = count(client)
+  const [connection] = app.lifeline
+  client.pause()
+  const many = 100_000
+  for (let i = 0; i < many; i++) connection!.push('x')
+  let longest = 0
+  let last = performance.now()
+  const timer = setInterval(() => { longest = Math.max(longest, performance.now() - last); last = performance.now() }, 1)
+  t.after(() => { clearInterval(timer) })
+  client.resume()
+  await until('all has come', () => got.messages === many, 60_000)
+  t.diagnostic(`the longest turn: ${Math.round(longest)} ms`)
+})
+
+test('a write that waits when the connection ends, or comes after it, is called back with an error', { timeout: 10_000 }, async (t) => {
+  const { app, url } = await start(t, { options: { backpressure: { limit }, ...quick }, routes })
+  const client = await connect(t, url)
+  const [connection] = app.lifeline
+  client.pause()
+  fill(connection!)
+  const waits = connection!.writable()
+  const late = new Promise((resolve) => { waits.write('x'.repeat(limit), resolve) })
+  const closing = connection!.writable()
+  connection!.close()
+  const after = new Promise((resolve) => { closing.write('x', resolve) })
+  for (const error of await Promise.all([late, after])) assert.equal((error as { code: string }).code, 'ERR_STREAM_PREMATURE_CLOSE')
+})

@@ -68,3 +68,33 @@ test('what is no name of a group is the mistake of the programmer', async (t) =>
   assert.throws(() => app.lifeline.broadcast('x', { group: '' }), wrong)
   await assert.rejects(app.lifeline.members(undefined as never), wrong)
 })
+
+test('a broadcast to a group has an end, though a listener leaves the group and joins it again at each message', async (t) => {
+  const { app, url } = await start(t, { options: { backpressure: { limit: 1, low: 0 }, drain: { timeout: 100 }, closeTimeout: 100 }, routes: (app) => app.get('/', { websocket: true }, () => {}) })
+  for (const client of await Promise.all([1, 2].map(() => connect(t, url)))) client.pause()
+  for (const connection of app.lifeline) {
+    connection.join('room')
+    while (connection.bufferedBytes === 0) connection.push(Buffer.alloc(100_000))
+  }
+  let drops = 0
+  app.lifeline.on('drop', (connection) => {
+    if (++drops > 10) return
+    connection!.leave('room')
+    connection!.join('room')
+  })
+  assert.equal(app.lifeline.broadcast('x', { group: 'room' }), 0)
+  assert.equal(drops, 2)
+  assert.equal(app.lifeline.group('room').size, 2)
+})
+
+test('who has left the group while it is told gets nothing', async (t) => {
+  const { app, url } = await start(t, { options: { backpressure: { limit: 1, low: 0 }, drain: { timeout: 100 }, closeTimeout: 100 }, routes: (app) => app.get('/', { websocket: true }, () => {}) })
+  const clients = await Promise.all([1, 2].map(() => connect(t, url)))
+  const [full, other] = app.lifeline
+  for (const connection of [full!, other!]) connection.join('room')
+  for (const client of clients) client.pause()
+  while (full!.bufferedBytes === 0) full!.push(Buffer.alloc(100_000))
+  app.lifeline.on('drop', () => { other!.leave('room') })
+  assert.equal(app.lifeline.broadcast('secret', { group: 'room' }), 0)
+  assert.equal(other!.bufferedBytes, 0)
+})

@@ -358,3 +358,38 @@ test('past maxAge connections are shed, each at another time, and told when to c
   assert.ok(ages[0]! >= 0.8 * MAX - 50, `the first went after ${ages[0]} ms`)
   assert.ok(ages.at(-1)! - ages[0]! >= 0.1 * MAX, `they went within ${ages.at(-1)! - ages[0]!} ms`)
 })
+
+test('who only pings, and more than messageRate allows, has no more time for its first message', { timeout: 10_000 }, async (t) => {
+  const { app, url } = await start(t, { options: { limits: { firstMessage: 300, messageRate: 10 } }, routes: (app) => app.get('/', { websocket: true }, () => {}) })
+  const end = ended(app)
+  const peer = await dial(t, url)
+  peer.socket.write(Buffer.concat(Array.from({ length: 3_000 }, () => frame(opcode.ping, 'x'))))
+  const { cause, code } = await end
+  assert.deepEqual([cause, code], ['limit', 1008])
+  assert.equal(app.lifeline.stats().limited.firstMessage, 1)
+})
+
+test('a reader has what the rate allows at once, and the rest when it has been paid for', async (t) => {
+  const got: string[] = []
+  const { app, url } = await start(t, { options: { limits: { messageRate: 10 } }, routes: (app) => app.get('/', { websocket: true }, (_socket, request) => { app.lifeline.of(request).onMessage(({ data }) => { got.push(String(data)) }) }) })
+  const opening = opened(app)
+  const peer = await dial(t, url)
+  const connection = await opening
+  peer.socket.write(Buffer.concat(Array.from({ length: 15 }, (_, i) => frame(opcode.text, `${i}`))))
+  await until('the rate has been passed', () => app.lifeline.stats().limited.messageRate === 1)
+  await new Promise(setImmediate)
+  assert.ok(got.length >= 10 && got.length < 15, `${got.length} at once`)
+  await until('all has come', () => got.length === 15)
+  assert.deepEqual(got, Array.from({ length: 15 }, (_, i) => `${i}`))
+  assert.equal(connection.state, 'open')
+})
+
+test('who is paused by the app has its time for the first message, though it has pinged too much as well', async (t) => {
+  const { app, url } = await start(t, { options: { limits: { firstMessage: 300, messageRate: 2 } }, routes: (app) => app.get('/', { websocket: true }, (socket: WebSocket) => { socket.pause() }) })
+  const opening = opened(app)
+  const peer = await dial(t, url)
+  const connection = await opening
+  peer.socket.write(Buffer.concat([...Array.from({ length: 8 }, () => frame(opcode.ping, 'x')), frame(opcode.text, 'first')]))
+  await sleep(1_000)
+  assert.equal(connection.state, 'open')
+})

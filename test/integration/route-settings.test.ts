@@ -206,3 +206,9 @@ for (const given of [undefined, null, 0, -1, NaN, '1']) {
     }
   })
 }
+
+test('two limits of the payload that are not the same are an error, for one of them would not hold', async (t) => {
+  await assert.rejects(start(t, { options: { limits: { payload: 100 }, websocket: { options: { maxPayload: 10_000 } } } }), { code: 'FST_ERR_LIFELINE_OPTION', message: /limits\.payload/ })
+  const { app } = await start(t, { options: { limits: { payload: 100 }, websocket: { options: { maxPayload: 100 } } } })
+  assert.equal(app.websocketServer.options.maxPayload, 100)
+})

@@ -5,8 +5,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import { setImmediate as turnOver, setTimeout as sleep } from 'node:timers/promises'
-import WebSocket from 'ws'
+import WebSocket, { WebSocketServer } from 'ws'
 import type { CloseInfo, Connection, Delivery, Drop, LifelineOptions } from '../../src/index.js'
 import { connect, ended, opened, start, until } from '../support/app.js'
 import type { App } from '../support/app.js'
@@ -134,6 +136,36 @@ describe('a message carries its number', { concurrency: true }, () => {
   })
 })
 
+const thrown: Record<string, unknown> = {
+  null: null,
+  'a string': 'not that',
+  'an Error whose members throw': Object.defineProperties(new Error('x'), { message: { get () { throw new Error('unreadable') } }, code: { get () { throw new Error('unreadable') } } }),
+  'a Proxy that throws': new Proxy({}, { get () { throw new Error('unreadable') }, getPrototypeOf () { throw new Error('unreadable') } })
+}
+for (const [what, error] of Object.entries(thrown)) {
+  test(`a class of the app's that throws ${what}, or calls back with it, is a message that was not sent, and nothing else`, async (t) => {
+    class Throwing extends WebSocket {
+      override send (data: any, options?: any, done?: any): void {
+        if (String(data) === 'throw') throw error
+        // Nothing at all is a success.
+        if (String(data) === 'call back') done(error ?? false)
+        else super.send(data, options, done)
+      }
+    }
+    const { app, connection, got } = await withClient(t, { websocket: { options: { WebSocket: Throwing as never } } })
+    const errors: unknown[] = []
+    app.app.lifeline.on('error', (_connection, error) => { errors.push(error) })
+    assert.equal(connection.push('throw'), 'invalid')
+    assert.equal(app.app.safePush(connection.fd, 'throw'), false)
+    assert.equal((await connection.deliver('throw')).outcome, 'invalid')
+    connection.push('call back')
+    assert.equal((await connection.deliver('fine')).outcome, 'delivered')
+    assert.deepEqual(got, ['fine'])
+    assert.ok(errors.length >= 3 && errors.every((error) => error instanceof Error))
+    assert.equal(connection.state, 'open')
+  })
+}
+
 describe('bytes go out as they were pushed', { concurrency: true }, () => {
   const size = 200_000
   const change: Record<string, (bytes: Uint8Array) => void> = {
@@ -258,6 +290,49 @@ describe('a large message that the app sends itself', { concurrency: true }, () 
     await over
     await until('all are told', () => told.length === 16)
     assert.ok(told.at(-1) instanceof Error)
+  })
+
+  test('has the options that ws would read, whatever is given as options', async (t) => {
+    const { app, socket, client } = await withClient(t)
+    const bare = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+    t.after(() => { bare.close() })
+    await once(bare, 'listening')
+    const there = once(bare, 'connection') as Promise<[WebSocket]>
+    const other = await connect(t, `ws://127.0.0.1:${(bare.address() as AddressInfo).port}`)
+    const [theirs] = await there
+    t.after(() => { theirs.terminate() })
+    const got = new Map<WebSocket, boolean[]>([[client, []], [other, []]])
+    for (const [socket, flags] of got) socket.on('message', (_data, binary) => { flags.push(binary) })
+    const options: unknown[] = [undefined, null, {}, { binary: true }, { binary: undefined }, { binary: 0 }, Object.create({ binary: true }), Object.create({ fin: false }), 'binary', 7, true, [], { mask: 0 }]
+    for (const one of options) {
+      for (const data of [large(65), String(large(65))]) {
+        for (const socket_ of [socket, theirs]) socket_.send(data, one as never, () => {})
+      }
+    }
+    await until('all has come', () => [...got.values()].every(({ length }) => length === 2 * options.length))
+    assert.deepEqual(got.get(client), got.get(other))
+    assert.deepEqual(app.errors(), [])
+  })
+
+  test('of which the shutdown waits for all that was there when it began', async (t) => {
+    const { app, connection, socket, peer, over } = await withPeer(t, { drain: { timeout: 600_000 }, heartbeat: false })
+    peer.socket.pause()
+    for (let i = 0; i < 32; i++) socket.send(large(65))
+    const closing = app.app.close()
+    let read = 0
+    // It reads half of it, which is more than was in the kernels, and rests.
+    peer.socket.on('data', ({ length }) => {
+      read += length
+      if (read > 16 << 20 && read - length <= 16 << 20) peer.socket.pause()
+    })
+    peer.socket.resume()
+    await until('half has come', () => read > 16 << 20)
+    await sleep(100)
+    assert.equal(connection.state, 'open')
+    peer.socket.resume()
+    await closing
+    assert.equal((await over).cause, 'shutdown')
+    assert.equal(texts(peer).length, 32)
   })
 
   test('is behind what ends the connection: a close frame waits for it', async (t) => {

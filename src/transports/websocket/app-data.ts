@@ -2,22 +2,31 @@
  * What an app may give to its socket, by the rules of ws, and what its listeners may give back.
  */
 import { types } from 'node:util'
-import { ownBytes } from '../../core/bytes.js'
+import { ownBytes, viewOf } from '../../core/bytes.js'
+
+export interface SendOptions { readonly binary: boolean, readonly fin: boolean, readonly mask?: unknown }
+
+const TEXT: SendOptions = { binary: false, fin: true }
+const BINARY: SendOptions = { binary: true, fin: true }
+
+/** As ws reads them: own members alone, of whatever was given. */
+export function readOptions (data: any, options: any): SendOptions {
+  if (options == null) return typeof data === 'string' ? TEXT : BINARY
+  const { binary, fin, mask } = { binary: typeof data !== 'string', fin: true, mask: false, ...options }
+  return { binary: Boolean(binary), fin: Boolean(fin), mask }
+}
 
 /** Cheap, not exact: the length of a string is in characters. */
 export const roughSize = (data: any): number => data?.length ?? data?.byteLength ?? data?.size ?? 0
 
 /** The bytes of a whole message that is sent without more ado, as a copy; null for all else. */
-export function toWhole (data: any, options: any): Buffer | null {
-  if (options != null && (('fin' in options && !options.fin) || options.mask)) return null
+export function toWhole (data: any, { fin, mask }: SendOptions): Buffer | null {
+  if (!fin || mask) return null
   if (typeof data === 'string') return Buffer.from(data)
-  if (ArrayBuffer.isView(data)) return ownBytes(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+  if (ArrayBuffer.isView(data)) return ownBytes(viewOf(data))
   return types.isAnyArrayBuffer(data) ? ownBytes(new Uint8Array(data)) : null
 }
 
 /** By the rules of ws: a Blob may come from another realm. */
 export const isBlob = (data: any): boolean =>
   typeof data === 'object' && data !== null && /^(Blob|File)$/.test(data[Symbol.toStringTag]) && typeof data.arrayBuffer === 'function'
-
-export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
-  typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'

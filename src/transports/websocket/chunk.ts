@@ -2,6 +2,7 @@
  * Frames that leave together, for one socket alone: written one behind the other into a Buffer that grows,
  * so that a small message costs no Buffer of its own.
  */
+import { ownBytes } from '../../core/bytes.js'
 import type { Outgoing } from '../../core/outgoing.js'
 import { BATCH_MAX, headerOf, opcode, write } from './frame.js'
 
@@ -12,7 +13,11 @@ export class Chunk {
   static #spare: Buffer | null = null
 
   length = 0
+  /** Of messages that the app itself sent, payload bytes. */
+  appBytes = 0
   #bytes: Buffer
+  /** Those of the app's who are to know when it has left. */
+  #called: Array<(error?: Error) => void> | null = null
 
   /** @param brief whether it will be handed over soon: then it may have the spare Buffer until it is */
   constructor (brief: boolean) {
@@ -22,10 +27,27 @@ export class Chunk {
   }
 
   /** A message as one frame. */
-  message ({ content: payload, binary, size }: Outgoing): void {
+  message ({ content: payload, binary, size }: Pick<Outgoing, 'content' | 'binary' | 'size'>): void {
     const end = this.length + headerOf(size) + size
     if (end > this.#bytes.length) this.#grow(end)
     this.length = write(this.#bytes, this.length, payload, size, binary ? opcode.binary : opcode.text, true)
+  }
+
+  /** Whether somebody is to know when it has left. */
+  get called (): boolean { return this.#called !== null }
+
+  /** A message that the app itself sends. */
+  own (content: Buffer, binary: boolean, done: (error?: Error) => void): void {
+    this.message({ content, binary, size: content.length })
+    this.appBytes += content.length
+    ;(this.#called ??= []).push(done)
+  }
+
+  /** It has been taken, or never will be. Told once, and never before the call that sent it has returned. */
+  end (error?: Error): void {
+    const called = this.#called
+    this.#called = null
+    if (called !== null) for (const done of called) process.nextTick(done, error)
   }
 
   /** Frames that are made already. */
@@ -39,6 +61,11 @@ export class Chunk {
   /** All of them. Nothing is added any more. */
   join (): Buffer {
     return this.#bytes.subarray(0, this.length)
+  }
+
+  /** It is to wait: it keeps no more than it needs. */
+  trim (): void {
+    if (2 * this.length < this.#bytes.length) this.#bytes = ownBytes(this.#bytes.subarray(0, this.length))
   }
 
   /** Nobody needs its bytes any more. */

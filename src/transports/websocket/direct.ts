@@ -10,7 +10,7 @@ import { Shared } from '../../core/outgoing.js'
 import type { Outgoing } from '../../core/outgoing.js'
 import { Batch } from './batch.js'
 import { Chunk } from './chunk.js'
-import { BATCH_MAX, encode, ends, framesOf, HAND_OVER, headerOf, opcode } from './frame.js'
+import { BATCH_MAX, EACH, encode, ends, framesOf, HAND_OVER, headerOf, opcode } from './frame.js'
 import { Slices } from './slices.js'
 import type { Bare } from './supervise.js'
 import { tick, turn } from './turn.js'
@@ -18,6 +18,8 @@ import type { TurnEnd } from './turn.js'
 import type { Writer, WriterOwner } from './writer.js'
 
 const EMPTY = Buffer.alloc(0)
+
+const ENDED = 'the connection ended before the message was sent'
 
 /** What waits, and the number of the last message that is whole with it; 0: none is. */
 type Waiting = { readonly part: Batch | Chunk, readonly last: number } | Slices
@@ -65,7 +67,7 @@ export class DirectWriter implements Writer, TurnEnd {
 
   // But for a Blob, which ws has yet to read, ws passes all on to the stream at once.
   get waitingBytes (): number {
-    return this.queuedBytes + (this.#blobs > 0 ? this.#bare.bufferedAmount(this.#socket) : this.#stream.writableLength)
+    return this.queuedBytes + (this.#blobs > 0 ? this.#bare.bufferedAmount(this.#socket) + EACH * this.#underway : this.#stream.writableLength)
   }
 
   // A message that is handed over in part cannot have arrived.
@@ -91,10 +93,14 @@ export class DirectWriter implements Writer, TurnEnd {
   }
 
   sendSliced (bytes: Buffer, binary: boolean, done: (error?: Error) => void): void {
-    this.#close()
-    ;(this.#full ??= []).push(new Slices(bytes, binary, done))
-    this.queuedBytes += bytes.length
     this.appBytes += bytes.length
+    if (bytes.length <= HAND_OVER) {
+      this.#chunk(headerOf(bytes.length) + bytes.length).own(bytes, binary, done)
+    } else {
+      this.#close()
+      ;(this.#full ??= []).push(new Slices(bytes, binary, done))
+      this.queuedBytes += bytes.length
+    }
     this.#next()
   }
 
@@ -115,7 +121,7 @@ export class DirectWriter implements Writer, TurnEnd {
     if (on || heldBack === null) return
     this.#heldBack = null
     for (const { message, seq } of heldBack) {
-      this.queuedBytes -= message.size
+      this.queuedBytes -= message.size + EACH
       this.send(message, seq)
     }
   }
@@ -138,13 +144,15 @@ export class DirectWriter implements Writer, TurnEnd {
   wake (): void {}
 
   discard (): void {
-    const full = this.#full
+    const all = [...this.#full ?? [], this.#open]
     this.#open = null
     this.#full = null
     this.#heldBack = null
     this.queuedBytes = this.appBytes = 0
-    if (full === null) return
-    for (const waiting of full) if (waiting instanceof Slices) waiting.end(new Error('the connection ended before the message was sent'))
+    for (const waiting of all) {
+      const part = waiting !== null && 'part' in waiting ? waiting.part : waiting
+      if (part instanceof Slices || part instanceof Chunk) part.end(new Error(ENDED))
+    }
   }
 
   turnEnded (): void {
@@ -163,7 +171,7 @@ export class DirectWriter implements Writer, TurnEnd {
     message.own()
     if (this.#held) {
       (this.#heldBack ??= []).push({ message, seq })
-      this.queuedBytes += message.size
+      this.queuedBytes += message.size + EACH
     } else {
       this.#underway++
       this.#bare.send(this.#socket, message.payload, { binary: message.binary }, this.#whenTaken())
@@ -216,10 +224,12 @@ export class DirectWriter implements Writer, TurnEnd {
   /** What is open takes nothing more. If the socket has taken all before it, there is nothing to wait for. */
   #close (): void {
     if (this.#open === null) return
-    (this.#full ??= []).push({ part: this.#open, last: this.#openLast })
+    const part = this.#open
+    ;(this.#full ??= []).push({ part, last: this.#openLast })
     this.#open = null
     this.#openLast = 0
     if (this.#full.length === 1 && this.#stream.writableLength === 0) this.#writeFirst()
+    else if (part instanceof Chunk) part.trim()
   }
 
   /** Hands over what the socket takes without making it wait, and always something, if nothing is under way. */
@@ -269,11 +279,20 @@ export class DirectWriter implements Writer, TurnEnd {
 
   #writePart (part: Batch | Chunk, last: number): void {
     this.queuedBytes -= bytesIn(part)
-    if (this.#write(part.join(), last) && part instanceof Chunk) part.free()
+    if (part instanceof Chunk && part.called) {
+      this.appBytes -= part.appBytes
+      this.#write(part.join(), last, part)
+    } else if (this.#write(part.join(), last) && part instanceof Chunk) {
+      part.free()
+    }
   }
 
-  /** True if the kernel has taken all of it. @param last the number of the last message that is whole with it; 0: none is */
-  #write (bytes: Buffer, last: number, slices: Slices | null = null): boolean {
+  /**
+   * True if the kernel has taken all of it.
+   * @param last the number of the last message that is whole with it; 0: none is
+   * @param owned what has messages of the app's that end with it
+   */
+  #write (bytes: Buffer, last: number, owned: Slices | Chunk | null = null): boolean {
     const stream = this.#stream
     let rest = bytes
     // A callback costs a nextTick for each socket: the kernel, as a rule, takes all at once, and needs none.
@@ -284,11 +303,11 @@ export class DirectWriter implements Writer, TurnEnd {
     const done = rest === EMPTY && stream.writableLength === 0
     if (done) {
       this.completed++
-      slices?.end()
+      owned?.end(stream.destroyed ? new Error(ENDED) : undefined)
     } else {
       this.#underway++
       const taken = this.#whenTaken()
-      stream.write(rest, slices === null ? taken : (error) => { slices.end(error ?? undefined); taken(error) })
+      stream.write(rest, owned === null ? taken : (error) => { owned.end(error ?? undefined); taken(error) })
     }
     if (last > 0) this.handed = last
     this.#owner.passed(bytes.length)

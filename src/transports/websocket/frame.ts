@@ -2,12 +2,16 @@
  * What a server puts on the wire (RFC 6455 §5.2): frames without a mask, header and payload in one
  * Buffer. The payload is copied: what the app does to its bytes later is its own affair.
  */
+import { viewOf } from '../../core/bytes.js'
 import { encodingOf } from '../../core/outgoing.js'
 import type { Outgoing } from '../../core/outgoing.js'
 
 export const opcode = { continuation: 0, text: 1, binary: 2, ping: 9, pong: 10 } as const
 
 const FIN = 0x80
+
+/** What a message that waits by itself costs beside its bytes, in bytes. It counts as much, or empty ones would have no bound. */
+export const EACH = 128
 
 /**
  * What the socket is given at a time, in bytes of payload. A longer message is cut into fragments of that
@@ -60,7 +64,7 @@ export function encode (payload: string | Uint8Array, size: number, code: number
 export function framesOf ({ content: payload, binary, size }: Outgoing): Buffer | readonly Buffer[] {
   const code = binary ? opcode.binary : opcode.text
   if (size <= HAND_OVER) return encode(payload, size, code, true)
-  const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload
+  const bytes = typeof payload === 'string' ? Buffer.from(payload) : viewOf(payload)
   const fragments: Buffer[] = []
   for (let from = 0; from < size; from += HAND_OVER) {
     const part = bytes.subarray(from, from + HAND_OVER)

@@ -52,7 +52,8 @@ export class Inbox implements TurnEnd {
   /** What the reader has had since it last let the loop turn, in bytes. */
   #given = 0
   #ended = false
-  #held = false
+  /** How many the reader may still have; those that came while it is held are not for now. */
+  #free = Infinity
   #full = false
   /** The one reader: null if there is none, else what wakes it. */
   #reader: { wake: (() => void) | null } | null = null
@@ -113,15 +114,18 @@ export class Inbox implements TurnEnd {
       this.#first = 0
     }
     this.consumed++
-    this.#free(held.cost)
+    this.#free--
+    this.#release(held.cost)
     if (this.#full && this.#bytes < HIGH_WATER / 2) this.#hold(false)
     return held
   }
 
-  /** While on, the reader gets nothing: the peer sends too much. */
+  /** While on, the reader gets nothing of what comes: the app has paused, or the peer sends too much. What had come by then it gets. */
   hold (on: boolean): void {
-    this.#held = on
-    if (!on) this.#reader?.wake?.()
+    if (on && this.#free === Infinity) this.#free = this.#queue.length - this.#first
+    if (on) return
+    this.#free = Infinity
+    this.#reader?.wake?.()
   }
 
   /** Whatever is held is of no use any more. */
@@ -129,7 +133,7 @@ export class Inbox implements TurnEnd {
     const unheard = this.#queue.filter((held): held is Held => held?.heard === false)
     this.#queue = []
     this.#first = 0
-    this.#free(this.#bytes)
+    this.#release(this.#bytes)
     if (this.#full) this.#hold(false)
     if (unheard.length > 0) this.#gate.dropped(unheard.length, unheard.reduce((sum, { size }) => sum + size, 0))
   }
@@ -160,7 +164,7 @@ export class Inbox implements TurnEnd {
           this.#given = 0
           continue
         }
-        const held = this.#held ? undefined : this.take()
+        const held = this.#free > 0 ? this.take() : undefined
         if (held !== undefined) {
           this.#given += held.cost
           return { done: false, value: await held.toMessage() }
@@ -197,7 +201,7 @@ export class Inbox implements TurnEnd {
     if (!this.#full && this.#bytes > high) this.#hold(true)
   }
 
-  #free (bytes: number): void {
+  #release (bytes: number): void {
     const before = this.sated
     this.#bytes -= bytes
     if (before && !this.sated) this.#gate.sated(false)

@@ -59,11 +59,16 @@ export class Reading implements Gate {
   /** Nothing is read: not even for somebody who waits for an answer. */
   get paused (): boolean { return this.#stopped && !(this.#readsOn && !this.#sated) }
 
+  get throttled (): boolean { return this.#throttled && !this.#paused && !this.#behind }
+
   /** Reading has stopped, and would not go on for an answer of the peer either. */
   get blind (): boolean { return !this.#closing && this.#stopped && this.#sated }
 
   /** Whoever is to get messages shall not have more for now. */
-  get #stopped (): boolean { return this.#paused || this.#behind || this.#throttled }
+  get #stopped (): boolean { return this.#withheld || this.#behind }
+
+  /** Nobody gets anything, though it be read on for an answer of the peer. */
+  get #withheld (): boolean { return this.#paused || this.#throttled }
 
   get #sated (): boolean { return this.#inbox?.sated === true }
 
@@ -77,7 +82,7 @@ export class Reading implements Gate {
     const listening = this.wanted()
     if (this.#closing) return listening && !this.#muted ? 'listeners' : 'nobody'
     if (this.#inbox?.reading === true) return 'reader'
-    if (this.#paused || this.#throttled) return 'inbox'
+    if (this.#withheld) return 'inbox'
     const waiting = this.#inbox !== null && !this.#inbox.empty
     if (listening) return waiting ? 'inbox' : 'listeners'
     // While the handler is at work another reader may come, as after a first message that was awaited.
@@ -122,6 +127,7 @@ export class Reading implements Gate {
     // As with ws, a socket that has closed cannot be paused.
     if (this.#ended) return
     this.#paused = on
+    this.#inbox?.hold(this.#withheld)
     this.#apply()
     if (on) return
     this.#release()
@@ -133,7 +139,7 @@ export class Reading implements Gate {
   throttle (on: boolean): void {
     if (this.#ended) return
     this.#throttled = on
-    this.#inbox?.hold(on)
+    this.#inbox?.hold(this.#withheld)
     this.#apply()
     if (!on) this.#release()
   }
@@ -224,7 +230,7 @@ export class Reading implements Gate {
     if (this.#inbox === null) {
       this.#inbox = new Inbox(this)
       if (this.#settled) this.#inbox.settled()
-      this.#inbox.hold(this.#throttled)
+      this.#inbox.hold(this.#withheld)
     }
     return this.#inbox
   }
@@ -255,7 +261,7 @@ export class Reading implements Gate {
     this.#releasing = true
     let given = 0
     // What a listener throws does not come out here: it is supervised.
-    while (!inbox.reading && !this.#paused && !this.#throttled && this.wanted()) {
+    while (!inbox.reading && !this.#withheld && this.wanted()) {
       if (given > HIGH_WATER && !all) {
         later(() => { this.#release() })
         break

@@ -2,7 +2,10 @@
  * A large message that the app itself sends: it leaves as fragments, each made when its turn comes, so that what
  * the peer takes is seen, and pings go in between.
  */
-import { encode, HAND_OVER, opcode } from './frame.js'
+import { encode, HAND_OVER, HEADER_MAX, opcode } from './frame.js'
+
+/** What the headers of so many bytes in slices take, at the most; in bytes. */
+export const headersOf = (bytes: number): number => HEADER_MAX * Math.ceil(bytes / HAND_OVER)
 
 export class Slices {
   readonly #bytes: Buffer

@@ -7,7 +7,8 @@
  */
 import { EventEmitter } from 'node:events'
 import type WebSocket from 'ws'
-import { isBlob, isThenable, roughSize, toWhole } from './app-data.js'
+import { isThenable } from '../../core/arguments.js'
+import { isBlob, readOptions, roughSize, toWhole } from './app-data.js'
 
 /** Who watches over one socket. */
 export interface Supervisor {
@@ -202,11 +203,10 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
       const supervisor = this.#supervisor
       if (supervisor === null || this.readyState !== Base.OPEN) return super.send(data, options, done)
       if (typeof options === 'function') [options, done] = [undefined, options]
-      const whole = supervisor.slices(roughSize(data)) ? toWhole(data, options) : null
+      const said = readOptions(data, options)
+      const whole = supervisor.slices(roughSize(data)) ? toWhole(data, said) : null
       if (whole !== null) {
-        supervisor.sendSliced(whole, options?.binary ?? typeof data !== 'string', (error) => {
-          if (typeof done === 'function') done(error)
-        })
+        supervisor.sendSliced(whole, said.binary, (error) => { if (typeof done === 'function') done(error) })
         return
       }
       supervisor.sending()
@@ -217,7 +217,7 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
         if (typeof done === 'function') done(error)
       })
       if (blob) supervisor.readingBlob(true)
-      supervisor.sent(options == null || !('fin' in options) || Boolean(options.fin), roughSize(data))
+      supervisor.sent(said.fin, roughSize(data))
     }
 
     override ping (data?: any, mask?: any, done?: any): void {

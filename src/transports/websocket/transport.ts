@@ -13,6 +13,7 @@ import type { Message, Transport, TransportOwner } from '../transport.js'
 import { Beats } from './beats.js'
 import type { BeatWire } from './beats.js'
 import { DirectWriter } from './direct.js'
+import { headersOf } from './slices.js'
 import { bytesOf } from './held.js'
 import type { RawData } from './held.js'
 import { Intake } from './intake.js'
@@ -39,7 +40,6 @@ function onEnd (this: Duplex): void { owners.get(this)!.closing() }
 
 export class WebSocketTransport implements Transport, Supervisor, WriterOwner, ReadingOwner, IntakeGate, BeatWire, PongWire {
   readonly kind = 'websocket'
-
   readonly #socket: WebSocket
   readonly #stream: Stream
   readonly #bare: Bare
@@ -101,6 +101,7 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
   get open (): boolean { return !this.#closing && this.#stream.writable }
   get remote (): boolean { return this.#stream.bytesRead !== undefined }
   get paused (): boolean { return this.#reading.paused }
+  get throttled (): boolean { return this.#reading.throttled }
   get blind (): boolean { return this.#reading.blind }
   get consumed (): number { return this.#reading.consumed }
   get spoken (): boolean { return this.#spoken }
@@ -133,9 +134,11 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
   readOn (on: boolean): void { this.#reading.readOn(on) }
 
   left (seq: number): boolean {
+    const { appBytes, queuedBytes, handed } = this.#writer
     if (this.bufferedBytes === 0) return true
-    if (this.#writer.handed < seq) return false
-    // From here on it is a matter of bytes: what is pushed later comes behind them.
+    // What waits here of the app's own has no number: it is a matter of bytes, as all is once the message is handed over.
+    if (Number.isNaN(this.#mark) && appBytes > 0) this.#mark = this.given + queuedBytes + headersOf(appBytes)
+    if (handed < seq) return false
     if (Number.isNaN(this.#mark)) this.#mark = this.given
     return this.written - this.#stream.writableLength >= this.#mark
   }
@@ -215,6 +218,7 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
   sent (fin: boolean, bytes: number): void {
     this.#writer.hold(!fin)
     this.#beats.handed(bytes)
+    this.#owner?.queued()
     // What was held back has left now: who waits for it is not to wait for the next push.
     if (fin) this.#beats.go()
   }
@@ -222,8 +226,11 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
   readingBlob (on: boolean): void { this.#writer.reading(on) }
   unreadable (error: Error): void { this.#unreadable = error }
   slices (size: number): boolean { return this.#writer.slices(size) }
-  sendSliced (bytes: Buffer, binary: boolean, done: (error?: Error) => void): void { this.#writer.sendSliced(bytes, binary, done) }
   get appBytes (): number { return this.#writer.appBytes }
+  sendSliced (bytes: Buffer, binary: boolean, done: (error?: Error) => void): void {
+    this.#writer.sendSliced(bytes, binary, done)
+    this.#owner?.queued()
+  }
 
   flushed (): void {
     this.#appTaken++

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
+import { runInNewContext } from 'node:vm'
 import { Events } from '../../../src/api/events.js'
 
 function emitter (): { events: Events, threw: Array<[string, unknown]> } {
@@ -65,4 +66,17 @@ test('listeners are called with the emitter as this, and with all that is told',
   events.emit('close', connection, info)
   assert.deepEqual(await told, [connection, info])
   assert.equal(self, events)
+})
+
+test('what a listener rejects with is logged, of whatever realm its promise is, and whatever else can be awaited', async () => {
+  const { events, threw } = emitter()
+  const listeners: Record<string, () => unknown> = {
+    'of another realm': runInNewContext('(async () => { throw "of another realm" })'),
+    'a thenable': () => ({ then (_resolve: unknown, reject: (error: unknown) => void) { reject('a thenable') } }),
+    'one that throws': () => ({ then () { throw 'one that throws' } }) // eslint-disable-line no-throw-literal
+  }
+  for (const listener of Object.values(listeners)) events.on('open', listener)
+  events.emit('open', connection)
+  await new Promise(setImmediate)
+  assert.deepEqual(threw.map(([, error]) => error).toSorted(), Object.keys(listeners).toSorted())
 })

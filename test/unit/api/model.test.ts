@@ -28,6 +28,7 @@ class FakeTransport implements Transport {
   readonly kind = 'websocket'
   readonly remote = true
   readonly paused = false
+  readonly throttled = false
   readonly blind = false
   readonly consumed = 0
   readonly spoken = false

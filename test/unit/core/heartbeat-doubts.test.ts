@@ -421,3 +421,32 @@ test('a suspect whose reading is paused in the moment of the judgement is not lo
   clock.pass(SLOT)
   assert.equal(peer.lostAt, null)
 })
+
+test('slots that become shorter in the very moment of the judgement are those of who is judged, too', (t) => {
+  const { clock, wheel, heartbeat } = world(t, 1000)
+  let lookedAt = -1
+  class Watched extends Fake {
+    override phase (): 'reading' | 'paused' | 'closing' {
+      lookedAt = clock.ms
+      return super.phase()
+    }
+  }
+  const peer = new Watched(clock)
+  peer.alive = false
+  const pulse = heartbeat.watch(peer, CADENCE)
+  while (peer.asks.length === 0) clock.pass(SLOT)
+  let refinedAt = -1
+  clock.poll = () => {
+    // It is to be judged behind this poll phase; something begins to wait now, and stays.
+    if (lookedAt !== clock.ms || refinedAt >= 0 || clock.ms <= peer.asks[0]!) return
+    refinedAt = clock.ms
+    peer.bytesHeard++
+    const before = wheel.turn - pulse.pinged
+    wheel.refine(SLOT)
+    assert.equal(wheel.turn - pulse.pinged >= 100 * before, true)
+    assert.ok(wheel.turn - pulse.pinged < 100 * (before + 1), `${before} turns became ${wheel.turn - pulse.pinged}`)
+  }
+  for (let i = 0; i < 500; i++) clock.pass(SLOT)
+  clock.poll = () => {}
+  assert.ok(refinedAt >= 0)
+})

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { toOutgoing, toShared } from '../../../src/core/outgoing.js'
 import { toPayload } from '../../../src/core/payload.js'
+import { framesOf } from '../../../src/transports/websocket/frame.js'
 
 test('a string is sent as it is', () => {
   fc.assert(fc.property(fc.string(), (text) => toPayload(text) === text))
@@ -19,6 +21,24 @@ test('bytes are viewed, never copied, whatever they come in', () => {
     assert.equal(payload.buffer, ArrayBuffer.isView(data) ? data.buffer : data)
     assert.equal(payload.byteOffset, ArrayBuffer.isView(data) ? data.byteOffset : 0)
     assert.equal(payload.length, data.byteLength)
+  }
+})
+
+test('bytes are what they are, whatever they say of themselves', () => {
+  const lying = Object.defineProperties(Buffer.from('abc'), { length: { value: 2 ** 40 }, byteLength: { value: 2 ** 40 }, byteOffset: { value: 7 }, buffer: { value: null } })
+  const view = Object.defineProperty(new DataView(new Uint8Array([1, 2, 3]).buffer, 1), 'byteLength', { value: 2 ** 40 })
+  class Mine extends Uint8Array { override get length (): number { return 2 ** 40 } }
+  const large = Object.assign(Buffer.alloc(100_000, 7), { subarray: () => Buffer.from('liar') })
+  assert.deepEqual(toShared(large, undefined).payload.length, 100_000)
+  assert.equal((framesOf(toShared(large, undefined)) as Buffer[]).reduce((sum, { length }) => sum + length, 0) > 100_000, true)
+  const memory = Object.defineProperty(new Uint8Array([1, 2, 3]).buffer, 'byteLength', { value: 2 })
+  assert.throws(() => toPayload(memory), { code: 'FST_ERR_LIFELINE_INVALID_DATA' })
+  assert.deepEqual([lying, view, new Mine([4, 5])].map((data) => [...toPayload(data) as Buffer]), [[97, 98, 99], [2, 3], [4, 5]])
+})
+
+test('what only looks like a Buffer is sent as any other object is', () => {
+  for (const data of [Object.create(Buffer.prototype), new Proxy(Buffer.from('abc'), {})]) {
+    assert.throws(() => toPayload(data), { code: 'FST_ERR_LIFELINE_INVALID_DATA' })
   }
 })
 
@@ -61,4 +81,9 @@ for (const [name, [data, message]] of Object.entries(invalid)) {
 test('the error of the app\'s own serializer is the cause of ours', () => {
   const mine = new Error('mine')
   assert.throws(() => toPayload({ toJSON () { throw mine } }), ({ cause }: Error) => cause === mine)
+})
+
+test('what is kept of few bytes is those bytes, though they say otherwise of themselves', () => {
+  const lying = Object.assign(Buffer.from('abc'), { toString: () => 'liar' })
+  assert.deepEqual(toOutgoing(lying, undefined).own().payload, Buffer.from('abc'))
 })

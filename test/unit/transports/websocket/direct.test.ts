@@ -7,13 +7,15 @@ import { Writable } from 'node:stream'
 import type { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import { setImmediate as turnOver } from 'node:timers/promises'
+import { types } from 'node:util'
 import fc from 'fast-check'
 import type WebSocket from 'ws'
 import { toOutgoing, toShared } from '../../../../src/core/outgoing.js'
 import { DirectWriter } from '../../../../src/transports/websocket/direct.js'
-import { encode, HAND_OVER, HEADER_MAX, opcode } from '../../../../src/transports/websocket/frame.js'
+import { EACH, encode, HAND_OVER, HEADER_MAX, opcode } from '../../../../src/transports/websocket/frame.js'
 import type { Bare } from '../../../../src/transports/websocket/supervise.js'
 import { FrameReader } from '../../../support/frames.js'
+import { bytesEach } from '../../../support/memory.js'
 import { share } from '../../../support/proof.js'
 
 /** What the kernel takes, of what is written. */
@@ -189,7 +191,7 @@ test('while it is held nothing leaves, not even by a flush; after it, all does, 
   send('3')
   writer.flush()
   await turnOver()
-  assert.deepEqual([sink.writes.length, writer.queuedBytes], [0, 3])
+  assert.deepEqual([sink.writes.length, writer.queuedBytes], [0, 3 + 3 * EACH])
   writer.hold(false)
   await turnOver()
   assert.deepEqual(read(), ['1', '2', '3'])
@@ -313,4 +315,45 @@ test('a ping that the kernel does not take at once holds up nothing that waits b
   await turnOver()
   assert.equal(writer.queuedBytes, 0)
   assert.deepEqual(read().map(({ length }) => length), [payload.length, payload.length, 4 * HAND_OVER])
+})
+
+test('a large message of the app\'s that was handed to a socket that had gone by then is called back for with an error', async () => {
+  const { sink, writer } = make()
+  const told: unknown[] = []
+  sink.destroy()
+  writer.sendSliced(Buffer.alloc(HAND_OVER + 1), true, (error) => { told.push(error) })
+  while (writer.appBytes > 0) writer.flush()
+  await turnOver()
+  assert.equal(told.length, 1)
+  assert.ok(types.isNativeError(told[0]))
+})
+
+test('messages that wait between small ones of the app\'s cost little more than their bytes', async () => {
+  const { writer, send } = make(0)
+  writer.sendSliced(Buffer.alloc(HAND_OVER + 1), true, () => {})
+  const alternate = (i: number): void => {
+    send('a push of ours')
+    writer.sendSliced(Buffer.from(`one of the app's, ${i}`), false, () => {})
+  }
+  await bytesEach(200, alternate)
+  const costs: number[] = []
+  for (let i = 0; i < 5; i++) costs.push(await bytesEach(2_000, alternate))
+  const each = costs.toSorted((a, b) => a - b)[2]!
+  assert.ok(each <= 2 * 36 + 256, `${costs.join(', ')} bytes`)
+  assert.ok(writer.appBytes > 0)
+})
+
+test('an empty message of the app\'s behind a large one is called back for, taken or not', async () => {
+  for (const end of [(made: Made) => { made.sink.take(Infinity) }, ({ writer, sink }: Made) => { writer.discard(); sink.destroy() }]) {
+    const made = make(0)
+    const told: string[] = []
+    made.writer.sendSliced(Buffer.alloc(HAND_OVER + 1), true, (error) => { told.push(`large ${error === undefined}`) })
+    made.writer.sendSliced(Buffer.alloc(0), false, (error) => { told.push(`empty ${error === undefined}`) })
+    // The last slice has left, and the empty one waits.
+    made.sink.take(HAND_OVER + HEADER_MAX)
+    await turnOver()
+    end(made)
+    for (let i = 0; i < 3; i++) await turnOver()
+    assert.equal(told.filter((text) => text.startsWith('empty')).length, 1)
+  }
 })

@@ -252,3 +252,24 @@ test('bytes that stay are no view of all that came with them; those that are mos
     assert.deepEqual([data.length, data.buffer.byteLength, data[size - 1]], [size, kept, 7])
   }
 })
+
+test('while it is held the reader gets what had come by then, and nothing of what comes', async () => {
+  const { inbox } = make()
+  for (let i = 0; i < 3; i++) inbox.add(text(`${i}`))
+  const got: unknown[] = []
+  const reading = (async () => { for await (const { data } of inbox.messages()) got.push(data) })()
+  inbox.hold(true)
+  inbox.add(text('3'))
+  inbox.hold(true)
+  inbox.add(text('4'))
+  await new Promise(setImmediate)
+  assert.deepEqual(got, ['0', '1', '2'])
+  inbox.hold(false)
+  await new Promise(setImmediate)
+  assert.deepEqual(got, ['0', '1', '2', '3', '4'])
+  inbox.hold(true)
+  inbox.add(text('5'))
+  inbox.end()
+  await reading
+  assert.equal(got.at(-1), '5')
+})

@@ -406,3 +406,29 @@ test('but all of it before they hear of the end', () => {
   reading.end()
   assert.equal(got.length, 5)
 })
+
+test('what is read on for an answer of the peer comes to the reader when reading goes on, not before', async () => {
+  for (const when of ['before', 'after']) {
+    const { socket, reading } = make()
+    const early = when === 'before' ? reading.messages() : null
+    socket.appPauses(true)
+    reading.readOn(true)
+    const got: unknown[] = []
+    const messages = early ?? reading.messages()
+    const all = (async () => { for await (const { data } of messages) got.push(data) })()
+    socket.arrive('1')
+    socket.arrive('2')
+    await turn()
+    assert.deepEqual(got, [], when)
+    socket.appPauses(false)
+    await turn()
+    assert.deepEqual(got, ['1', '2'], when)
+    socket.appPauses(true)
+    socket.arrive('3')
+    await turn()
+    assert.deepEqual(got, ['1', '2'], when)
+    reading.end()
+    await all
+    assert.deepEqual(got, ['1', '2', '3'], when)
+  }
+})

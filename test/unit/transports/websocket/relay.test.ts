@@ -4,7 +4,7 @@ import { setImmediate as turnOver } from 'node:timers/promises'
 import fc from 'fast-check'
 import type WebSocket from 'ws'
 import { toOutgoing } from '../../../../src/core/outgoing.js'
-import { HAND_OVER } from '../../../../src/transports/websocket/frame.js'
+import { EACH, HAND_OVER } from '../../../../src/transports/websocket/frame.js'
 import { RelayWriter } from '../../../../src/transports/websocket/relay.js'
 import type { Bare } from '../../../../src/transports/websocket/supervise.js'
 import { share } from '../../../support/proof.js'
@@ -117,7 +117,7 @@ test('a ping goes to ws at once, whatever waits here', () => {
   send('after')
   writer.ping(Buffer.from('ping'), 1)
   assert.deepEqual(socket.pings, [Buffer.from('ping')])
-  assert.equal(writer.queuedBytes, 5)
+  assert.equal(writer.queuedBytes, 5 + EACH)
 })
 
 test('past 64 KiB that wait in the socket, messages wait here, and follow as it drains', () => {
@@ -125,7 +125,7 @@ test('past 64 KiB that wait in the socket, messages wait here, and follow as it 
   send('x'.repeat(HAND_OVER))
   assert.equal(send('after'), false)
   assert.equal(socket.frames.length, 1)
-  assert.deepEqual([writer.queuedBytes, waits()], [5, HAND_OVER + 5])
+  assert.deepEqual([writer.queuedBytes, waits()], [5 + EACH, HAND_OVER + 5 + EACH])
   socket.drain(HAND_OVER)
   assert.deepEqual(socket.received().map(String), ['x'.repeat(HAND_OVER), 'after'])
   assert.equal(waits(), 5)
@@ -150,7 +150,7 @@ test('when something of the app\'s own has been taken, what waits here goes on',
   const { socket, writer, send } = make(0)
   socket.send(Buffer.alloc(HAND_OVER), true, true)
   send('after')
-  assert.equal(writer.queuedBytes, 5)
+  assert.equal(writer.queuedBytes, 5 + EACH)
   socket.drain(HAND_OVER)
   writer.wake()
   assert.equal(writer.queuedBytes, 0)
@@ -325,4 +325,56 @@ test('any sequence of pushes, fragments of the app\'s own, flushes and drains le
     assert.deepEqual(received.filter((message) => message[0] !== 200).map((message) => message[0]), order)
     assert.ok(Buffer.concat(received.filter((message) => message[0] !== 200)).equals(Buffer.concat(pushed)))
   }), { numRuns: share(2000) })
+})
+
+test('a class of the app\'s that calls back at once, or throws, takes however many wait here, in order, and none with another', () => {
+  for (const how of ['calls back', 'throws'] as const) {
+    const got: string[] = []
+    const unsent: number[] = []
+    const bare = {
+      send: (_socket: unknown, data: string, _options: unknown, done: () => void) => {
+        if (how === 'throws' && data !== 'last') throw new Error('not that')
+        got.push(data)
+        done()
+      },
+      bufferedAmount: () => 0
+    } as unknown as Bare
+    const writer = new RelayWriter({ OPEN: 1, readyState: 1 } as unknown as WebSocket, bare, false, { open: true, passed () {}, taken () {}, pingWritten () {}, unsent: (seq) => { unsent.push(seq) } })
+    writer.hold(true)
+    for (let seq = 1; seq < 30_000; seq++) writer.send(toOutgoing(`${seq}`, undefined), seq)
+    writer.send(toOutgoing('last', undefined), 30_000)
+    writer.hold(false)
+    assert.deepEqual([got.length, got.at(-1), unsent.length, writer.queuedBytes, writer.handed], how === 'throws' ? [1, 'last', 29_999, 0, 30_000] : [30_000, 'last', 0, 0, 30_000])
+  }
+})
+
+test('what waits for a class of the app\'s that never calls back goes on when there is room', async () => {
+  const world = { amount: HAND_OVER }
+  const got: string[] = []
+  let told!: () => void
+  const taken = new Promise<void>((resolve) => { told = () => { if (got.length === 2) resolve() } })
+  const bare = { send: (_socket: unknown, data: string) => { got.push(data) }, bufferedAmount: () => world.amount } as unknown as Bare
+  const writer = new RelayWriter({ OPEN: 1, readyState: 1 } as unknown as WebSocket, bare, false, { open: true, passed () {}, taken: () => { told() }, pingWritten () {}, unsent () {} })
+  const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
+  const before = timers()
+  writer.send(toOutgoing('1', undefined), 1)
+  writer.send(toOutgoing('2', undefined), 2)
+  assert.deepEqual(got, [])
+  world.amount = 0
+  const alive = setInterval(() => {}, 1_000)
+  await taken
+  clearInterval(alive)
+  assert.deepEqual([got, timers()], [['1', '2'], before])
+})
+
+test('a hand-over that throws on its way holds up nothing behind it', () => {
+  const got: string[] = []
+  let throws = true
+  const bare = { send: (_socket: unknown, data: string, _options: unknown, done: () => void) => { got.push(data); done() }, bufferedAmount: () => 0 } as unknown as Bare
+  const writer = new RelayWriter({ OPEN: 1, readyState: 1 } as unknown as WebSocket, bare, false, { open: true, passed: () => { if (throws) { throws = false; throw new Error('of a ping') } }, taken () {}, pingWritten () {}, unsent () {} })
+  writer.hold(true)
+  for (const seq of [1, 2, 3]) writer.send(toOutgoing(`${seq}`, undefined), seq)
+  assert.throws(() => { writer.hold(false) }, /of a ping/)
+  writer.wake()
+  assert.deepEqual([got, writer.queuedBytes], [['1', '2', '3'], 0])
 })

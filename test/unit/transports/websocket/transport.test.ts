@@ -91,7 +91,7 @@ function make ({ extensions = '', marks = true, counts = true, plain = true } = 
     }
   } as unknown as Supervision
   const transport = new WebSocketTransport(socket as unknown as WebSocket, stream as unknown as Duplex, supervision, { defers: false, marks, answers: true, receipts: false, patience: 10_000, rates, wheel: new Wheel(50) })
-  transport.start(supervision, { failed () {}, flushed () {}, dropped () {}, ignored () {}, exceeded () {}, received () {}, unsent () {}, closing () {}, ended: (end) => { ends.push(end) } })
+  transport.start(supervision, { failed () {}, flushed () {}, dropped () {}, ignored () {}, exceeded () {}, received () {}, unsent () {}, closing () {}, queued () {}, ended: (end) => { ends.push(end) } })
   return { transport, socket, stream, relayed, ends }
 }
 
