@@ -2,10 +2,10 @@
 // The tree is the working directory; the faults are the patches in test/mutations (its README says how they look).
 // `npm run mutate` tries all, `npm run mutate -- receipts close` those with one of these in their names.
 import assert from 'node:assert/strict'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { basename, dirname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { copies } from './copies.js'
 import { run } from './run.js'
 
 const root = process.cwd()
@@ -16,22 +16,12 @@ const AT_ONCE = 2
 /** For one run of a test file, and for all of it. */
 const LIMIT = 2 * 60_000
 const LIMIT_OF_ALL = 10 * 60_000
-const NOT_COPIED = new Set(['node_modules', '.git', 'dist', 'coverage'])
 
-const temporary = mkdtempSync(join(tmpdir(), 'mutate-'))
-process.on('exit', () => { rmSync(temporary, { recursive: true, force: true }) })
+const { temporary, copy } = copies('mutate-')
 const began = performance.now()
 
 /** Gives a reason by being thrown; what else is thrown is a fault of ours. */
 class Failure extends Error {}
-
-function copy (from, name) {
-  const to = join(temporary, name)
-  mkdirSync(to)
-  cpSync(from, to, { recursive: true, filter: (path) => !NOT_COPIED.has(basename(path)) })
-  symlinkSync(realpathSync(join(root, 'node_modules')), join(to, 'node_modules'), 'dir')
-  return to
-}
 
 /** What a patch says of itself, above its diff. */
 function read (file) {

@@ -2,25 +2,30 @@
  * The connection as the app holds it. Thin: it checks what the app passes, makes the costly
  * things on first use, and leaves the rest to its life.
  */
-import { setMaxListeners } from 'node:events'
 import type { Writable } from 'node:stream'
 import { types } from 'node:util'
-import { closeCode } from '../core/causes.js'
-import { checkBoolean, wrongOptions } from '../core/arguments.js'
+import { closeCode } from '../protocol/close-codes.js'
+import { checkBoolean, readOptions, wrongOptions } from '../core/arguments.js'
 import { FST_ERR_LIFELINE_ARGUMENT, FST_ERR_LIFELINE_INVALID_DATA } from '../core/errors.js'
 import { groupName } from '../core/groups.js'
 import { toOutgoing } from '../core/outgoing.js'
 import type { Outgoing } from '../core/outgoing.js'
-import { later, nextTurn } from '../core/later.js'
+import { later, nextTurn } from '../core/time/loop.js'
 import { pushOptions } from '../core/payload.js'
 import type { PushOptions, PushResult } from '../core/payload.js'
 import { checkDeliver } from '../core/receipts.js'
 import type { DeliverOptions, Delivery, Patience } from '../core/receipts.js'
-import type { Message, Transport } from '../transports/transport.js'
-import { Life } from './life.js'
-import type { About, CloseInfo, LifeHost } from './about.js'
+import type { Message, Reader, Transport } from '../transports/transport.js'
+import { Life } from '../life/life.js'
+import type { CloseInfo } from '../life/close-info.js'
+import type { House } from '../life/house.js'
+import type { Call } from '../life/run.js'
+import { abortsWhenOver } from '../life/signals.js'
+import type { OutboxLimits } from '../core/outbox.js'
 import { ConnectionWritable } from './writable.js'
 import type { ConnectionWritableOptions } from './writable.js'
+
+const writableOptions = new Set(['objectMode', ...pushOptions])
 
 /** What the app keeps on its connections: extend it by declaration merging. */
 export interface ConnectionData {}
@@ -52,12 +57,11 @@ export class Connection {
   readonly #life: Life<Connection>
   #data: ConnectionData | undefined
   #signal: AbortSignal | undefined
-  #attached: AbortSignal | undefined
   #closed: Promise<CloseInfo> | undefined
 
   /** Connections are made by the plugin. */
-  constructor (host: LifeHost<Connection>, transport: Transport, about: About) {
-    this.#life = new Life<Connection>(host, transport, about, this)
+  constructor (house: House<Connection>, transport: Transport, fd: number, receipts: OutboxLimits | null, call: Call, wire?: Transport) {
+    this.#life = new Life<Connection>(house, transport, fd, receipts, call, this, wire)
   }
 
   static {
@@ -66,18 +70,18 @@ export class Connection {
   }
 
   /** Its number in this process: never reused, and no secret. */
-  get fd (): number { return this.#life.about.fd }
+  get fd (): number { return this.#life.fd }
 
   /** Its name, safe in a URL. No secret. */
   get id (): string { return this.#life.id }
 
-  get transport (): 'websocket' | 'sse' { return this.#life.transport.kind }
+  get transport (): 'websocket' | 'sse' { return this.#life.transport.traits.kind }
 
   /** `closing`: a close frame has passed, or the socket is ending. */
   get state (): 'open' | 'closing' | 'closed' { return this.#life.state }
 
   /** The peer's address; behind proxies by Fastify's `trustProxy`. */
-  get remoteAddress (): string { return this.#life.about.remoteAddress }
+  get remoteAddress (): string { return this.#life.run.call.remoteAddress }
 
   /** Wall clock, ms since the epoch. */
   get openedAt (): number { return this.#life.openedAt }
@@ -86,7 +90,7 @@ export class Connection {
   get lastSeenAt (): number { return this.#life.lastSeenAt }
 
   /** Round trip of the heartbeat's pings in ms, smoothed; NaN before the first answer. */
-  get roundTrip (): number { return this.#life.transport.roundTrip }
+  get roundTrip (): number { return this.#life.transport.asker?.roundTrip ?? NaN }
 
   /** Bytes that wait to be handed to the operating system. */
   get bufferedBytes (): number { return this.#life.transport.bufferedBytes }
@@ -106,10 +110,10 @@ export class Connection {
    * Aborts when the connection is over: give it to `fetch`, a query, a timer.
    * (Fastify's own `request.signal` never aborts after an upgrade.)
    */
-  get signal (): AbortSignal { return this.#signal ??= this.#abortsWhenOver() }
+  get signal (): AbortSignal { return this.#signal ??= abortsWhenOver((callback) => { this.#life.whenOver(callback) }) }
 
-  /** Aborts when this run's transport ends: timers and subscriptions of one run hang on it. */
-  get attached (): AbortSignal { return this.#attached ??= this.#abortsWhenOver() }
+  /** Aborts when this run's wire has gone: timers and subscriptions of one run hang on it. */
+  get attached (): AbortSignal { return this.#life.run.attached }
 
   /** Resolves, and never rejects, when the connection is over. */
   get closed (): Promise<CloseInfo> {
@@ -135,6 +139,14 @@ export class Connection {
     }
     const message = this.#toOutgoing(data, options)
     return typeof message === 'string' ? message : this.#life.send(message)
+  }
+
+  /** A push that is none while there is no room for it: null. */
+  #offer (data: unknown, options: PushOptions): PushResult | null {
+    const message = this.#toOutgoing(data, options)
+    const result = typeof message === 'string' ? message : this.#life.offer(message)
+    if (result !== null) this.#life.pushed(result)
+    return result
   }
 
   #toOutgoing (data: unknown, options: PushOptions | undefined): Outgoing | 'gone' | 'invalid' {
@@ -183,7 +195,7 @@ export class Connection {
    * @throws FST_ERR_LIFELINE_ARGUMENT for an option that does not exist
    */
   writable (options: ConnectionWritableOptions = {}): Writable {
-    return new ConnectionWritable(this, this.#life, options)
+    return new ConnectionWritable((data, given) => this.#offer(data, given), this.#life, readOptions('writable', options, writableOptions))
   }
 
   /**
@@ -215,7 +227,7 @@ export class Connection {
    * @throws FST_ERR_LIFELINE_ALREADY_READING while another reader is at it
    */
   messages (): AsyncIterableIterator<Message> {
-    return this.#life.transport.messages()
+    return this.#reader.messages()
   }
 
   /**
@@ -225,21 +237,23 @@ export class Connection {
    */
   onMessage (handler: (message: Message) => unknown): void {
     if (typeof handler !== 'function') throw new FST_ERR_LIFELINE_ARGUMENT(`onMessage takes a function, not ${typeof handler}`)
-    this.#read(this.messages(), handler).catch((error: unknown) => { this.#life.failed(error) })
+    const { run } = this.#life
+    this.#read(this.messages(), handler).catch((error: unknown) => { run.failed(error) })
   }
 
   /** Stops reading: the peer is slowed down by TCP. Not judged by the heartbeat for interval + timeout, then looked at. */
   pauseReading (): void {
-    if (this.state === 'open') this.#life.transport.pause()
+    if (this.state === 'open') this.#reader.pause()
   }
 
   /** Reads on. */
   resumeReading (): void {
-    if (this.state === 'open') this.#life.transport.resume()
+    if (this.state === 'open') this.#reader.resume()
   }
 
   /**
-   * While on (the default of the call), the heartbeat never takes this connection for dead. It is still pinged.
+   * While on (the default of the call), the heartbeat never takes this connection for dead. It is still pinged, and still ended as
+   * `stalled` when it takes nothing for `backpressure.stallTimeout` while bytes wait for it.
    * @throws FST_ERR_LIFELINE_ARGUMENT for what is neither true nor false
    */
   protect (on: boolean = true): void {
@@ -265,11 +279,12 @@ export class Connection {
   }
 
   /**
-   * Closes it: what was pushed before is sent first, then the close frame. A peer that does not answer
-   * is terminated after `closeTimeout`. By default the code is 1000, without a reason. A code or reason that RFC 6455 forbids is replaced, and reported.
+   * Closes it: what was pushed before is sent first, then the close frame. (A push that waits because the app is between
+   * two fragments of a message of its own is lost.) A peer that does not answer is terminated after `closeTimeout`.
+   * By default the code is 1000, without a reason. A code or reason that RFC 6455 forbids is replaced, and reported.
    */
   close (code: number = closeCode.normal, reason: string = ''): void {
-    this.#life.close(code, reason, 'server')
+    this.#life.close({ code, reason }, 'server')
   }
 
   /** Ends it at once, without a close frame; what waits is lost. */
@@ -281,11 +296,9 @@ export class Connection {
     for await (const message of messages) await handler(message)
   }
 
-  #abortsWhenOver (): AbortSignal {
-    const controller = new AbortController()
-    // A connection has many things hanging on it for as long as it lives: that is no leak.
-    setMaxListeners(0, controller.signal)
-    this.#life.whenOver(() => { controller.abort() })
-    return controller.signal
+  get #reader (): Reader {
+    const { reader } = this.#life.transport
+    if (reader === null) throw new FST_ERR_LIFELINE_ARGUMENT('the peer of this connection sends no messages: there is nothing to read')
+    return reader
   }
 }

@@ -3,22 +3,22 @@
  * Sync verbs are local and immediate; async verbs will one day be answered by other nodes too.
  */
 import type { FastifyRequest } from 'fastify'
-import { checkBoolean, checkOptions } from '../core/arguments.js'
+import { attempt, checkBoolean, readOptions } from '../core/arguments.js'
 import { groupName } from '../core/groups.js'
 import { FST_ERR_LIFELINE_ARGUMENT, FST_ERR_LIFELINE_INVALID_FD, FST_ERR_LIFELINE_NO_CONNECTION } from '../core/errors.js'
-import { nextTurn } from '../core/later.js'
+import { nextTurn } from '../core/time/loop.js'
 import { toShared } from '../core/outgoing.js'
 import type { Shared } from '../core/outgoing.js'
 import type { PushOptions, PushResult } from '../core/payload.js'
 import { checkDeliver } from '../core/receipts.js'
 import type { DeliverOptions, Delivery } from '../core/receipts.js'
 import type { Registry } from '../core/registry.js'
-import type { Tally } from '../core/tally.js'
+import type { Tally } from '../observe/tally.js'
 import { isConnection, lifeOf } from './connection.js'
 import type { Connection, ConnectionInfo } from './connection.js'
 import { Events } from './events.js'
-import { Host } from './host.js'
-import type { HostParts } from './host.js'
+import type { House } from '../life/house.js'
+import type { Log } from '../observe/log.js'
 
 /** Under this key a request holds its connection. */
 export const kConnection = Symbol('fastify-lifeline.connection')
@@ -30,7 +30,10 @@ export interface BroadcastOptions extends PushOptions {
   except?: number | Connection | ReadonlyArray<number | Connection>
 }
 
-const broadcastOptions = new Set(['group', 'except', 'binary'])
+/** The others are the message's: what is wrong with them is reported, and not thrown. */
+const audienceOptions = ['group', 'except']
+const broadcastOptions = new Set([...audienceOptions, 'binary'])
+const NONE: BroadcastOptions = Object.freeze({})
 const listOptions = new Set(['after', 'limit'])
 const sweepOptions = new Set(['close'])
 
@@ -48,7 +51,7 @@ export interface Stats {
   /** By outcome; those that a signal ended are not counted. */
   deliveries: Tally['deliveries']
   broadcasts: number
-  /** Pings sent, peers found dead, and turns of the wheel that came late because the loop stalled. */
+  /** Pings sent, peers found dead, and slots of the wheel that came late because the loop stalled. */
   heartbeat: { pings: number, lost: number, stalls: number }
   /** Messages of peers that nobody took, and pushes that a full connection did not take. */
   dropped: Tally['dropped']
@@ -76,37 +79,33 @@ export interface HeartbeatStatus {
 }
 
 /** What a lifeline is made of. */
-export interface Parts extends HostParts {
+export interface Parts {
+  readonly house: House<Connection>
+  readonly tally: Tally
+  readonly log: Log
   /** Of the plugin's heartbeat, in ms: for `sweep` where it is switched off, and the bound. */
   readonly timeout: number
   readonly bound: number
 }
 
-/** The way in for the plugin: where connections report to. */
-export let hostOf: (lifeline: Lifeline) => Host
-
 export class Lifeline extends Events {
   readonly heartbeat: HeartbeatStatus
   readonly #parts: Parts
+  readonly #house: House<Connection>
   readonly #registry: Registry<Connection>
   readonly #tally: Tally
-  readonly #host: Host
 
   /** Made by the plugin: one for each server. */
   constructor (parts: Parts) {
     super((event, error) => { parts.log.listenerThrew(event, error) })
     this.#parts = parts
-    this.#registry = parts.registry
+    this.#house = parts.house
+    this.#registry = parts.house.registry
     this.#tally = parts.tally
-    this.#host = new Host(parts, (event, ...args) => { this.emit(event, ...args) }, (event) => this.listenerCount(event) > 0)
     this.heartbeat = {
-      get running () { return parts.wheel.running },
+      get running () { return parts.house.wheel.running },
       get bound () { return parts.bound }
     }
-  }
-
-  static {
-    hostOf = (lifeline) => lifeline.#host
   }
 
   /** Connections here, open or closing. */
@@ -133,8 +132,8 @@ export class Lifeline extends Events {
    * @throws FST_ERR_LIFELINE_NO_CONNECTION for an ordinary request
    */
   of (request: FastifyRequest): Connection {
-    const connection = (request as { [kConnection]?: Connection | null } | undefined)?.[kConnection]
-    if (connection == null) throw new FST_ERR_LIFELINE_NO_CONNECTION()
+    const connection = connectionOf(request)
+    if (connection === null) throw new FST_ERR_LIFELINE_NO_CONNECTION()
     return connection
   }
 
@@ -143,8 +142,7 @@ export class Lifeline extends Events {
    * @throws FST_ERR_LIFELINE_ARGUMENT if `after` or `limit` is no number, or for an option that does not exist
    */
   list (options: { after?: number, limit?: number } = {}): ConnectionInfo[] {
-    checkOptions('list', options, listOptions)
-    const { after = 0, limit = Infinity } = options
+    const { after = 0, limit = Infinity } = readOptions('list', options, listOptions)
     if (typeof after !== 'number' || Number.isNaN(after)) throw new FST_ERR_LIFELINE_ARGUMENT('list: after is an fd')
     if (typeof limit !== 'number' || !(limit >= 0)) throw new FST_ERR_LIFELINE_ARGUMENT('list: limit is a number from 0')
     const infos: ConnectionInfo[] = []
@@ -168,11 +166,11 @@ export class Lifeline extends Events {
       pushes: { ...pushes },
       deliveries: { ...deliveries },
       broadcasts,
-      heartbeat: { ...heartbeat, stalls: this.#parts.wheel.stalls },
+      heartbeat: { ...heartbeat, stalls: this.#house.wheel.stalls },
       dropped: { ...dropped },
       limited: { ...limited },
       bufferedBytes,
-      groups: this.#parts.groups.size,
+      groups: this.#house.groups.size,
       errors
     }
   }
@@ -184,12 +182,13 @@ export class Lifeline extends Events {
   }
 
   #nobody (fd: unknown): 'gone' | 'invalid' {
+    const { journal } = this.#house
     if (typeof fd === 'number') {
-      this.#tally.pushes.gone++
+      journal.pushed('gone')
       return 'gone'
     }
-    this.#tally.pushes.invalid++
-    this.#host.misused(undefined, new FST_ERR_LIFELINE_INVALID_FD(fd === null ? 'null' : `of type ${typeof fd}`))
+    journal.pushed('invalid')
+    journal.misused(undefined, new FST_ERR_LIFELINE_INVALID_FD(fd === null ? 'null' : `of type ${typeof fd}`))
     return 'invalid'
   }
 
@@ -202,13 +201,13 @@ export class Lifeline extends Events {
     if (connection !== undefined) return connection.deliver(data, options)
     checkDeliver(options)
     const outcome = this.#nobody(fd)
-    this.#tally.deliveries[outcome]++
+    this.#house.journal.delivered(outcome)
     return nextTurn().then(() => ({ outcome }))
   }
 
   /** Who is in a group, here: live, and the same for one that nobody has joined. O(1). @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name */
   group (name: string): ReadonlySet<Connection> {
-    return this.#parts.groups.members(groupName(name))
+    return this.#house.groups.members(groupName(name))
   }
 
   /** The members of a group as plain data. @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name */
@@ -224,22 +223,24 @@ export class Lifeline extends Events {
    * @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name, for an `except` that is no fd and no connection, for an option that does
    * not exist: a slip must not reach everybody. So `group` and `except` must not be there and undefined, either
    */
-  broadcast (data: unknown, options: BroadcastOptions = {}): number {
-    checkOptions('broadcast', options, broadcastOptions)
+  broadcast (data: unknown, given: BroadcastOptions = NONE): number {
+    const options = given === NONE ? NONE : readOptions('broadcast', given, broadcastOptions, audienceOptions)
     const group = 'group' in options ? groupName(options.group) : null
     const except = 'except' in options ? toFds(options.except) : undefined
     let message: Shared
+    // Between one who gets it and the next the app may be told of something, and may do to its bytes what it likes.
     try {
-      message = toShared(data, options)
+      message = toShared(data, given).own()
     } catch (error) {
-      this.#host.misused(undefined, error as Error)
+      this.#house.journal.misused(undefined, error as Error)
       return 0
     }
-    this.#tally.broadcasts++
+    const { groups, journal } = this.#house
+    journal.broadcast()
     let count = 0
     // A listener of ours may change the group meanwhile: who has left gets nothing, who joins comes too late.
-    for (const connection of group === null ? this.#registry.values() : [...this.group(group)]) {
-      if (group !== null && !connection.groups.has(group)) continue
+    for (const connection of group === null ? this.#registry.values() : groups.list(group)) {
+      if (group !== null && !groups.has(connection, group)) continue
       if (except?.has(connection.fd) === true) continue
       const result = lifeOf(connection).send(message)
       if (result === 'sent' || result === 'buffered') count++
@@ -250,7 +251,7 @@ export class Lifeline extends Events {
   /** Closes the connection with this fd or id; true if there was one. What is neither is reported, and false: it names nobody. */
   async disconnect (target: number | string, code?: number, reason?: string): Promise<boolean> {
     if (typeof target !== 'string' && typeof target !== 'number') {
-      this.#host.misused(undefined, new FST_ERR_LIFELINE_ARGUMENT(`disconnect: the target is an fd or an id, not ${target === null ? 'null' : `of type ${typeof target}`}`))
+      this.#house.journal.misused(undefined, new FST_ERR_LIFELINE_ARGUMENT(`disconnect: the target is an fd or an id, not ${target === null ? 'null' : `of type ${typeof target}`}`))
       return false
     }
     const connection = typeof target === 'string' ? this.#registry.byId(target) : this.#registry.get(target)
@@ -267,23 +268,33 @@ export class Lifeline extends Events {
    * @throws FST_ERR_LIFELINE_ARGUMENT for a `close` that is neither true nor false, or for an option that does not exist
    */
   sweep (options: { close?: boolean } = {}): number[] {
-    checkOptions('sweep', options, sweepOptions)
-    const close = 'close' in options ? options.close : true
+    const read = readOptions('sweep', options, sweepOptions)
+    const close = 'close' in read ? read.close : true
     checkBoolean('sweep: close', close)
-    const { heartbeat, timeout } = this.#parts
+    const { heartbeat } = this.#house
+    const { timeout } = this.#parts
     const lives = Array.from(this.#registry.values(), lifeOf)
-    const overdue = heartbeat.sweep(lives.map((life) => life.pulse), timeout)
-    const lost = lives.filter((life) => overdue.has(life.pulse) && !life.protected)
-    if (close) for (const life of lost) heartbeat.lose(life.pulse)
-    return lost.map((life) => life.about.fd)
+    const overdue = heartbeat.sweep(lives.map((life) => life.run.pulse), timeout)
+    const lost = lives.filter((life) => overdue.has(life.run.pulse) && !life.protected)
+    if (close) for (const life of lost) heartbeat.lose(life.run.pulse)
+    return lost.map((life) => life.fd)
+  }
+}
+
+/** Takes anything. */
+function connectionOf (request: unknown): Connection | null {
+  try {
+    const connection = (request as { [kConnection]?: unknown } | null | undefined)?.[kConnection]
+    return isConnection(connection) ? connection : null
+  } catch {
+    return null
   }
 }
 
 /** @throws FST_ERR_LIFELINE_ARGUMENT for what is nobody's */
 function toFds (except: unknown): Set<number> {
-  const list: unknown[] = Array.isArray(except) ? except : [except]
-  // `map` and its like leave out the holes of a list.
-  return new Set(Array.from(list, toFd))
+  const list = attempt<unknown[]>('broadcast: except', () => Array.isArray(except) ? Array.from(except) : [except])
+  return new Set(list.map(toFd))
 }
 
 function toFd (one: unknown): number {

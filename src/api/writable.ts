@@ -1,12 +1,12 @@
 /**
  * A connection as a Node stream: a chunk is a message, and a chunk is done when there is room for the next.
- * Invariant: nothing is written past the limit of the connection, so `pipeline` flows at the peer's speed; nothing is
- * left of it on the connection when it is done.
+ * Invariant: nothing is written past the limit of the connection, so `pipeline` flows at the peer's speed, however many
+ * write to it; a chunk that has to wait is no push that was refused. Nothing is left of it on the connection when it is done.
  */
 import { Writable } from 'node:stream'
 import { checkBoolean, checkOptions } from '../core/arguments.js'
 import { FST_ERR_LIFELINE_INVALID_DATA } from '../core/errors.js'
-import { later } from '../core/later.js'
+import { later } from '../core/time/loop.js'
 import type { PushOptions, PushResult } from '../core/payload.js'
 
 export interface ConnectionWritableOptions extends PushOptions {
@@ -16,10 +16,8 @@ export interface ConnectionWritableOptions extends PushOptions {
 
 const writableOptions = new Set(['objectMode', 'binary'])
 
-/** What it writes to. */
-interface Target {
-  push (data: unknown, options?: PushOptions): PushResult
-}
+/** What it writes to: as a push, but null, and nothing else, while there is no room. */
+type Offer = (data: unknown, options: PushOptions) => PushResult | null
 
 /** What it hears from that. */
 interface Source {
@@ -31,7 +29,7 @@ interface Source {
 const AT_ONCE = 64
 
 export class ConnectionWritable extends Writable {
-  readonly #target: Target
+  readonly #offer: Offer
   readonly #source: Source
   readonly #options: PushOptions
   #release: (() => void) | null = null
@@ -41,13 +39,13 @@ export class ConnectionWritable extends Writable {
   /** Calls back the write that is under way; null: none is. */
   #settle: ((error?: Error | null) => void) | null = null
 
-  constructor (target: Target, source: Source, given: ConnectionWritableOptions) {
+  constructor (offer: Offer, source: Source, given: ConnectionWritableOptions) {
     checkOptions('writable', given, writableOptions)
     const { objectMode = false, ...options } = given
     checkBoolean('writable: objectMode', objectMode)
     if (options.binary !== undefined) checkBoolean('writable: binary', options.binary)
     super({ objectMode, decodeStrings: false })
-    this.#target = target
+    this.#offer = offer
     this.#source = source
     this.#options = options
     const release = source.whenOver(() => { this.destroy() })
@@ -83,19 +81,20 @@ export class ConnectionWritable extends Writable {
   }
 
   #push (chunk: unknown, done: (error?: Error | null) => void): void {
-    const result = this.#target.push(chunk, this.#options)
-    switch (result) {
+    switch (this.#offer(chunk, this.#options)) {
       case 'sent':
         this.#inTurn(done)
         break
       case 'buffered':
         this.#whenRoomy(done)
         break
-      case 'full':
+      case null:
+        // Another may take the room before it is its turn: then it waits on.
         this.#whenRoomy(() => {
           if (!this.destroyed) this.#push(chunk, done)
         })
         break
+      case 'full':
       case 'gone':
         // As when the connection ends: an error that nobody listens to would end the process.
         this.destroy()

@@ -14,10 +14,14 @@ function isPlain (value: unknown): value is object {
   return prototype === null || (Object.getPrototypeOf(prototype) === null && !Array.isArray(value))
 }
 
-/** For error messages. */
+/** For error messages. Takes anything, and does not throw: of a proxy that was revoked not even that can be asked whether it is an array. */
 function nameOf (value: unknown): string {
   if (value === null) return 'null'
-  if (Array.isArray(value)) return 'an array'
+  try {
+    if (Array.isArray(value)) return 'an array'
+  } catch {
+    return 'what cannot be read'
+  }
   return typeof value === 'object' ? 'one of a class' : `of type ${typeof value}`
 }
 
@@ -38,6 +42,28 @@ export function wrongOptions (options: unknown, known: Known): string | null {
 export function checkOptions (call: string, options: unknown, known: Known): void {
   const wrong = wrongOptions(options, known)
   if (wrong !== null) throw new FST_ERR_LIFELINE_ARGUMENT(`${call}: ${wrong}`)
+}
+
+/**
+ * The options of a call, or those of them that are wanted, each read once: a getter or a proxy may throw, or say something else the next time.
+ * @throws FST_ERR_LIFELINE_ARGUMENT for what are no options of this call, or cannot be read
+ */
+export function readOptions<T extends object> (call: string, options: T, known: Known, wanted: Iterable<string> = known): T {
+  checkOptions(call, options, known)
+  const read: Record<string, unknown> = {}
+  attempt(`${call}: its options`, () => {
+    for (const name of wanted) if (name in options) read[name] = (options as Record<string, unknown>)[name]
+  })
+  return read as T
+}
+
+/** @throws FST_ERR_LIFELINE_ARGUMENT for what throws when it is read */
+export function attempt<T> (what: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw new FST_ERR_LIFELINE_ARGUMENT(`${what} cannot be read: ${describe(error)}`)
+  }
 }
 
 /** @throws FST_ERR_LIFELINE_ARGUMENT for a switch that is neither on nor off */

@@ -33,6 +33,8 @@ export class Budget {
     this.#total = total
   }
 
+  get bounded (): boolean { return this.#total < Infinity }
+
   /** What waits for this one has changed. Past the total, the largest give way until it is kept again. */
   update (consumer: Consumer): void {
     if (this.#total === Infinity) return

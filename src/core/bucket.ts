@@ -1,6 +1,7 @@
 /**
  * A token bucket: how much may come in a second, on the average, and how much at once.
  * Invariant: over any time t no more than burst + rate * t fits.
+ * What was taken all the same is owed without a bound: so the rate holds on the average, however much came at once.
  * Time is given, monotonic in ms.
  */
 export class Bucket {

@@ -26,5 +26,8 @@ export function viewOf (view: ArrayBufferView): Buffer {
   return Buffer.from(buffer.call(view) as ArrayBuffer, byteOffset.call(view), byteLength.call(view))
 }
 
+/** As text, whatever its own members say. */
+export const textOf = (bytes: Buffer): string => Buffer.prototype.toString.call(bytes, 'utf8')
+
 /** As a string of one-byte characters, whatever its own members say. */
 export const latin1Of = (bytes: Buffer): string => Buffer.prototype.toString.call(bytes, 'latin1')

@@ -1,21 +1,8 @@
 /**
  * Why connections end: one table of causes, with the close code that goes with each
  * and what a client should do about it. docs/causes.md is compared with it by a test.
- * Source of the codes: RFC 6455 §7.4 and the IANA WebSocket Close Code registry.
  */
-
-/** Close codes that this package sends or reports by itself. */
-export const closeCode = {
-  normal: 1000,
-  noStatus: 1005,
-  abnormal: 1006,
-  policyViolation: 1008,
-  tooBig: 1009,
-  internalError: 1011,
-  serviceRestart: 1012,
-  tryAgainLater: 1013,
-  unauthorized: 4401
-} as const
+import { closeCode, isSendable } from '../protocol/close-codes.js'
 
 export const causes = {
   client: {
@@ -55,7 +42,7 @@ export const causes = {
   },
   limit: {
     code: null,
-    meaning: 'the peer sent a message larger than limits.payload (1009), more than limits.messageRate or byteRate under the policy close, or nothing within limits.firstMessage (1008)',
+    meaning: 'the peer sent a message larger than limits.payload (1009), one in too many fragments (1008), more than limits.messageRate or byteRate under the policy close, or nothing within limits.firstMessage (1008)',
     client: '1009: reconnect, but do not send that message again; 1008: do not reconnect by itself: it would happen again'
   },
   expired: {
@@ -87,11 +74,6 @@ export type Cause = keyof typeof causes
 export const isChurn = (cause: Cause): boolean => cause !== 'handler'
 
 const REASON_BYTES = 123
-
-/** Whether an endpoint may put this code into a close frame (RFC 6455 §7.4.1-2). */
-export const isSendable = (code: number): boolean =>
-  Number.isInteger(code) &&
-  ((code >= 3000 && code <= 4999) || (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006))
 
 /** The reason, cut at a character boundary to the 123 bytes that a control frame has room for (RFC 6455 §5.5). */
 export function clampReason (reason: string): string {

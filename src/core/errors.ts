@@ -40,6 +40,6 @@ export const FST_ERR_LIFELINE_INVALID_CLOSE = createError<'FST_ERR_LIFELINE_INVA
 export const FST_ERR_LIFELINE_ORIGINS = createError<'FST_ERR_LIFELINE_ORIGINS', [string]>(
   'FST_ERR_LIFELINE_ORIGINS', 'the function `origins` %s')
 
-/** Reported, never thrown: the address of a client could not be found out (`trustProxy` failed) where `limits.perAddress` needs it. The upgrade was refused. */
+/** Reported, never thrown: the address of a client could not be found out (`trustProxy` failed). The upgrade was refused. */
 export const FST_ERR_LIFELINE_ADDRESS = createError<'FST_ERR_LIFELINE_ADDRESS', [string]>(
   'FST_ERR_LIFELINE_ADDRESS', 'the address of a client cannot be read, so its upgrade was refused: %s')

@@ -4,14 +4,13 @@
  * Knows nothing of what a member is.
  */
 import { FST_ERR_LIFELINE_ARGUMENT } from './errors.js'
+import { LiveSet } from './live-set.js'
 
 /** @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name */
 export function groupName (name: unknown): string {
   if (typeof name === 'string' && name !== '') return name
   throw new FST_ERR_LIFELINE_ARGUMENT(`a group is named by a string that is not empty, not by ${name === '' ? 'an empty one' : typeof name}`)
 }
-
-const NOBODY: ReadonlySet<never> = new Set<never>()
 
 export class Groups<T extends object> {
   readonly #members = new Map<string, Set<T>>()
@@ -20,15 +19,16 @@ export class Groups<T extends object> {
   /** How many groups there are. */
   get size (): number { return this.#members.size }
 
-  /** Live: it changes as members come and go. */
-  members (group: string): ReadonlySet<T> {
-    return this.#members.get(group) ?? NOBODY
-  }
+  /** Live, whoever comes and goes, also while there is nobody. */
+  members (group: string): ReadonlySet<T> { return new LiveSet(this.#members, group) }
 
   /** Live, as `members`. */
-  groupsOf (member: T): ReadonlySet<string> {
-    return this.#groups.get(member) ?? NOBODY
-  }
+  groupsOf (member: T): ReadonlySet<string> { return new LiveSet(this.#groups, member) }
+
+  /** Who is in it now. */
+  list (group: string): T[] { return [...this.#members.get(group) ?? []] }
+
+  has (member: T, group: string): boolean { return this.#members.get(group)?.has(member) === true }
 
   join (member: T, group: string): void {
     add(this.#members, group, member)

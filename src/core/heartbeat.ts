@@ -6,20 +6,15 @@
  * counters when a peer is due.
  */
 import type { Cadence, Peer } from './peer.js'
-import { Entry } from './wheel.js'
-import type { Wheel } from './wheel.js'
-
-/** The slowest line that we are patient with, in bytes per ms: 32 kbit/s. */
-const SLOWEST = 4
+import { patienceFor, SLOWEST } from './slow-line.js'
+import { Entry } from './time/wheel.js'
+import type { Wheel } from './time/wheel.js'
 
 /**
  * With more than this unconfirmed, an answer may be slow for want of bandwidth, not of a peer: what the
  * slowest line carries in `timeout`, and never more than 64 KiB. In bytes.
  */
 const much = (timeout: number): number => Math.min(64 * 1024, SLOWEST * timeout)
-
-/** What a peer has to take in within `stallTimeout`, in bytes, where nothing is seen of it: twice what usually lies between two pings. */
-const STRETCH = 128 * 1024
 
 const UNASKED = -1
 
@@ -37,29 +32,29 @@ export class Pulse extends Entry {
   /** When something new was last seen to have come from the peer; monotonic, ms. */
   seenAt: number
   heard = -1
-  /** What `advance` was, and the turn since when bytes wait without any; UNASKED while none do. */
+  /** What `advance` was, and the slot since when bytes wait without any; UNASKED while none do. */
   advance = 0
   waitingSince = UNASKED
   /** Whether it was heard since. */
   spoke = false
-  /** The turn in which it was asked because it was silent, and by which ping; UNASKED while it is not suspected. */
+  /** The slot in which it was asked because it was silent, and by which ping; UNASKED while it is not suspected. */
   asked = UNASKED
   ping = 0
   graces = 0
-  /** The turn of the last ping, whatever the reason. */
+  /** The slot of the last ping, whatever the reason. */
   pinged: number
-  /** The turn in which it was found paused; 0 while it is not. */
-  pausedTurn = 0
+  /** The slot in which it was found paused; 0 while it is not. */
+  pausedSlot = 0
   peeking = false
   forgotten = false
 
-  constructor (heartbeat: Heartbeat, peer: Peer, cadence: Cadence | null, now: number, turn: number) {
+  constructor (heartbeat: Heartbeat, peer: Peer, cadence: Cadence | null, now: number, slot: number) {
     super()
     this.#heartbeat = heartbeat
     this.peer = peer
     this.cadence = cadence
     this.seenAt = now
-    this.pinged = turn
+    this.pinged = slot
   }
 
   override due (): void {
@@ -68,13 +63,19 @@ export class Pulse extends Entry {
 
   override refined (times: number): void {
     this.pinged *= times
-    this.pausedTurn *= times
+    this.pausedSlot *= times
     if (this.asked !== UNASKED) this.asked *= times
     if (this.waitingSince !== UNASKED) this.waitingSince *= times
   }
 }
 
-export interface HeartbeatCounts { pings: number, lost: number }
+/** Who counts. */
+export interface HeartbeatJournal {
+  /** A ping was sent. */
+  pinged (): void
+  /** A peer was found dead. */
+  foundDead (): void
+}
 
 export class Heartbeat {
   readonly #wheel: Wheel
@@ -82,7 +83,7 @@ export class Heartbeat {
   readonly #stallTimeout: number
   /** How often those without a cadence are looked at, in ms. */
   readonly #unhurried: number
-  readonly #counts: HeartbeatCounts
+  readonly #journal: HeartbeatJournal
   readonly #doubted: Pulse[] = []
   #verifying: NodeJS.Immediate | null = null
   #spread = 0
@@ -90,19 +91,19 @@ export class Heartbeat {
   constructor (
     wheel: Wheel,
     options: { stallTimeout: number, closeTimeout: number },
-    counts: HeartbeatCounts,
+    journal: HeartbeatJournal,
     now: () => number = () => performance.now()
   ) {
     this.#wheel = wheel
     this.#stallTimeout = options.stallTimeout
     this.#unhurried = options.closeTimeout
-    this.#counts = counts
+    this.#journal = journal
     this.#now = now
   }
 
   /** Watches a peer until `forget`. Without a cadence it is never asked nor lost; only one that takes nothing is found. */
   watch (peer: Peer, cadence: Cadence | null): Pulse {
-    const pulse = new Pulse(this, peer, cadence, this.#now(), this.#wheel.turn)
+    const pulse = new Pulse(this, peer, cadence, this.#now(), this.#wheel.slot)
     // The golden ratio spreads the first checks, and so the pings, evenly over the period.
     const period = this.#period(pulse)
     this.#spread = (this.#spread + 0.6180339887498949) % 1
@@ -122,7 +123,7 @@ export class Heartbeat {
   sweep (pulses: Iterable<Pulse>, timeout: number): Set<Pulse> {
     const overdue = new Set<Pulse>()
     for (const pulse of pulses) {
-      if (pulse.peer.wire.phase() !== 'reading') continue
+      if (pulse.peer.wire.deaf || pulse.peer.wire.phase() !== 'reading') continue
       const patience = pulse.cadence?.timeout ?? timeout
       if (this.#listen(pulse)) this.#relax(pulse)
       else if (pulse.asked === UNASKED || this.#wasAway(pulse, patience)) this.#suspect(pulse)
@@ -132,7 +133,7 @@ export class Heartbeat {
   }
 
   lose (pulse: Pulse): void {
-    this.#counts.lost++
+    this.#journal.foundDead()
     pulse.peer.lost()
   }
 
@@ -145,7 +146,7 @@ export class Heartbeat {
 
   /** Peers are looked at twice an interval, so that none is silent for longer than one before it is asked. */
   #period (pulse: Pulse): number {
-    return Math.max(1, Math.floor((pulse.cadence?.interval ?? 2 * this.#unhurried) / 2 / this.#wheel.slot))
+    return Math.max(1, Math.floor((pulse.cadence?.interval ?? 2 * this.#unhurried) / 2 / this.#wheel.width))
   }
 
   check (pulse: Pulse): void {
@@ -157,7 +158,7 @@ export class Heartbeat {
       this.#wheel.wait(pulse, period)
       return
     }
-    const alive = this.#listen(pulse)
+    const alive = peer.wire.deaf || this.#listen(pulse)
     if (alive) this.#relax(pulse)
     // A peer that we do not listen to may wait for us.
     const untilStuck = alive || cadence === null || phase === 'reading' ? this.#untilStuck(pulse) : Infinity
@@ -176,17 +177,17 @@ export class Heartbeat {
 
   /** Whether a paused peer is to be judged now: then it is read on from until it is heard. */
   #looksAtPaused (pulse: Pulse, { interval, timeout }: Cadence): boolean {
-    const turn = this.#wheel.turn
+    const { slot } = this.#wheel
     // Whatever it was suspected of before, we have stopped listening since.
     pulse.asked = UNASKED
     pulse.graces = 0
-    if (pulse.pausedTurn === 0) pulse.pausedTurn = turn
-    const patience = this.#wheel.turns(interval + timeout)
-    pulse.peeking = !pulse.peer.protected && turn - pulse.pausedTurn >= patience && pulse.peer.wire.peek(true)
+    if (pulse.pausedSlot === 0) pulse.pausedSlot = slot
+    const patience = this.#wheel.slots(interval + timeout)
+    pulse.peeking = !pulse.peer.protected && slot - pulse.pausedSlot >= patience && pulse.peer.wire.peek(true)
     return pulse.peeking
   }
 
-  /** Of a silent peer. @param atMost the turns until the next look */
+  /** Of a silent peer. @param atMost the slots until the next look */
   #judge (pulse: Pulse, { timeout }: Cadence, atMost: number): void {
     const away = pulse.asked !== UNASKED && pulse.graces < GRACES && this.#wasAway(pulse, timeout)
     if (pulse.asked === UNASKED || away) {
@@ -194,13 +195,14 @@ export class Heartbeat {
       this.#suspect(pulse)
     }
     const left = this.#left(pulse, timeout)
-    if (left > 0) this.#wheel.wait(pulse, Math.min(atMost, this.#wheel.turns(left)))
+    if (left > 0) this.#wheel.wait(pulse, Math.min(atMost, this.#wheel.slots(left)))
     else this.#doubt(pulse)
   }
 
   /** Whether the loop was away since it was asked for so long that its answer may be unread. */
   #wasAway (pulse: Pulse, timeout: number): boolean {
-    return this.#wheel.wasLate(pulse.asked, Math.max(this.#wheel.slot, Math.min(timeout / 4, STALL_MAX)))
+    const long = Math.max(this.#wheel.width, Math.min(timeout / 4, STALL_MAX))
+    return this.#wheel.wasLate(pulse.asked, long) || this.#wheel.behind > long
   }
 
   /** Whether the peer has shown life since the last look. */
@@ -218,7 +220,7 @@ export class Heartbeat {
   #relax (pulse: Pulse): void {
     pulse.asked = UNASKED
     pulse.graces = 0
-    pulse.pausedTurn = 0
+    pulse.pausedSlot = 0
     if (pulse.peeking) {
       pulse.peeking = false
       pulse.peer.wire.peek(false)
@@ -230,17 +232,17 @@ export class Heartbeat {
    * direction only, and to know what has arrived.
    */
   #keepOpen (pulse: Pulse, period: number): void {
-    if (this.#wheel.turn - pulse.pinged >= 2 * period) this.#ask(pulse)
+    if (this.#wheel.slot - pulse.pinged >= 2 * period) this.#ask(pulse)
   }
 
   #suspect (pulse: Pulse): void {
-    pulse.asked = this.#wheel.turn
+    pulse.asked = this.#wheel.slot
     pulse.ping = this.#ask(pulse)
   }
 
   #ask (pulse: Pulse): number {
-    pulse.pinged = this.#wheel.turn
-    this.#counts.pings++
+    pulse.pinged = this.#wheel.slot
+    this.#journal.pinged()
     return pulse.peer.wire.beat()
   }
 
@@ -253,15 +255,10 @@ export class Heartbeat {
     if (Number.isNaN(askedAt)) return timeout
     const left = askedAt + timeout - now
     if (peer.wire.backlog() <= much(timeout)) return left
-    return Math.max(left, pulse.seenAt + this.#patience(peer.wire.span()) - now)
+    return Math.max(left, pulse.seenAt + patienceFor(peer.wire.span(), this.#stallTimeout) - now)
   }
 
-  /** How long a peer may take for so many bytes of which nothing is seen, in ms. */
-  #patience (bytes: number): number {
-    return this.#stallTimeout * Math.max(1, bytes / STRETCH)
-  }
-
-  /** In how many turns bytes will have waited for too long without the peer taking any; Infinity: none wait. */
+  /** In how many slots bytes will have waited for too long without the peer taking any; Infinity: none wait. */
   #untilStuck (pulse: Pulse): number {
     const waiting = pulse.peer.wire.waiting()
     if (waiting === 0) {
@@ -271,11 +268,14 @@ export class Heartbeat {
     const advance = pulse.peer.wire.advance()
     if (pulse.waitingSince === UNASKED || advance !== pulse.advance) {
       pulse.advance = advance
-      pulse.waitingSince = this.#wheel.turn
+      pulse.waitingSince = this.#wheel.slot
       pulse.spoke = false
     }
-    // What was written at once is taken at once, as far as can be seen.
-    return pulse.waitingSince + this.#wheel.turns(this.#patience(waiting)) - this.#wheel.turn
+    // What was written at once is taken at once, as far as can be seen. Nor is anything seen of a peer before its next answer:
+    // what a slow one makes free below, the kernel takes from us in steps of its own.
+    // (Where no pings go out that tells nothing: all that was ever sent is unconfirmed.)
+    const unseen = pulse.cadence === null ? waiting : Math.max(waiting, pulse.peer.wire.span())
+    return pulse.waitingSince + this.#wheel.slots(patienceFor(unseen, this.#stallTimeout)) - this.#wheel.slot
   }
 
   /** After a stall a timer fires before queued input is read: judge behind the poll phase, not before it. */

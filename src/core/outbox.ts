@@ -50,6 +50,17 @@ function answered (size: number): Outgoing {
   return message
 }
 
+/** Made into what the app is told when it is read: of thousands that were lost at once as a rule none is. */
+function undelivered (message: Outgoing, seq: number, pushedAt: number): Undelivered {
+  let data: Payload | null = null
+  return {
+    get data () { return data ??= message.data },
+    binary: message.binary,
+    seq,
+    pushedAt
+  }
+}
+
 /** In the place of a message that was not sent after all. */
 const NOTHING = answered(0)
 
@@ -147,9 +158,9 @@ export class Outbox {
     const list: Undelivered[] = []
     let seq = this.#before
     for (let i = this.#first; i < this.#list.length; i++) {
-      const { payload, binary, at } = this.#list[i]!
+      const message = this.#list[i]!
       seq++
-      if (at !== ANSWERED) list.push({ data: payload, binary, seq, pushedAt: Math.round(wall - (now - at)) })
+      if (message.at !== ANSWERED) list.push(undelivered(message, seq, Math.round(wall - (now - message.at))))
     }
     return list
   }

@@ -4,7 +4,8 @@
  * Invariant: what is kept for longer than the push is a copy: the app may use its bytes again at once.
  * Knows nothing of wires; a wire may leave here what it has made of one for many, for the others.
  */
-import { latin1Of, ownBytes } from './bytes.js'
+import { constants } from 'node:buffer'
+import { latin1Of, ownBytes, textOf } from './bytes.js'
 import { FST_ERR_LIFELINE_INVALID_DATA } from './errors.js'
 import { describe, toPayload } from './payload.js'
 import type { Payload, PushOptions } from './payload.js'
@@ -50,10 +51,17 @@ export class Outgoing {
   /** Bytes, or a string that stands for them: of as many characters as bytes in latin1, else in UTF-8. */
   get content (): Payload { return this.#content }
 
-  /** Text as a string, bytes as a Buffer. */
+  /** As ws is given it: a string, or bytes, which may be those of a text. */
   get payload (): Payload {
     const content = this.#content
     return this.binary && typeof content === 'string' ? Buffer.from(content, encodingOf(content, this.size)) : content
+  }
+
+  /** As an app is told of it: text as a string, bytes as a Buffer that is nobody else's: it may change them, or give them away. */
+  get data (): Payload {
+    const content = this.#content
+    if (typeof content === 'string') return this.payload
+    return this.binary ? ownBytes(content) : textOf(content)
   }
 
   /** From now on the app may do with its bytes what it likes. */
@@ -88,15 +96,23 @@ export class Shared extends Outgoing {
   }
 }
 
-const measure = (payload: Payload): number => typeof payload === 'string' ? Buffer.byteLength(payload) : payload.length
+function measure (payload: Payload, binary: boolean): number {
+  if (typeof payload === 'string') return Buffer.byteLength(payload)
+  // Whoever is told of it is told a string, and so are its readers.
+  if (!binary && payload.length > constants.MAX_STRING_LENGTH) throw new FST_ERR_LIFELINE_INVALID_DATA(`a text of ${payload.length} bytes is longer than a string can be, which is ${constants.MAX_STRING_LENGTH}`)
+  return payload.length
+}
 
 /**
  * What the app wants to send to one, as a message. Whoever pushes goes through here, or through `toShared`.
  * @throws FST_ERR_LIFELINE_INVALID_DATA for what is no message, or for options that cannot be read
  */
 export function toOutgoing (data: unknown, options: PushOptions | undefined): Outgoing {
+  // Before its bytes are looked at: a getter may do with them what it likes.
+  const chosen = binaryOf(options)
   const payload = toPayload(data)
-  return new Outgoing(payload, isBinary(payload, options), measure(payload))
+  const binary = chosen ?? typeof payload !== 'string'
+  return new Outgoing(payload, binary, measure(payload, binary))
 }
 
 /**
@@ -104,19 +120,21 @@ export function toOutgoing (data: unknown, options: PushOptions | undefined): Ou
  * @throws FST_ERR_LIFELINE_INVALID_DATA as `toOutgoing`
  */
 export function toShared (data: unknown, options: PushOptions | undefined): Shared {
+  const chosen = binaryOf(options)
   const payload = toPayload(data)
-  return new Shared(payload, isBinary(payload, options), measure(payload))
+  const binary = chosen ?? typeof payload !== 'string'
+  return new Shared(payload, binary, measure(payload, binary))
 }
 
-function isBinary (payload: Payload, options: PushOptions | undefined): boolean {
-  if (options === undefined) return typeof payload !== 'string'
+/** undefined: by what it is. */
+function binaryOf (options: PushOptions | undefined): boolean | undefined {
+  if (options === undefined) return undefined
   let binary: unknown
   try {
     ({ binary } = options)
   } catch (error) {
     throw new FST_ERR_LIFELINE_INVALID_DATA(`its options: ${describe(error)}`)
   }
-  if (binary === undefined) return typeof payload !== 'string'
-  if (typeof binary !== 'boolean') throw new FST_ERR_LIFELINE_INVALID_DATA(`its options: binary is true or false, not of type ${typeof binary}`)
+  if (binary !== undefined && typeof binary !== 'boolean') throw new FST_ERR_LIFELINE_INVALID_DATA(`its options: binary is true or false, not of type ${typeof binary}`)
   return binary
 }

@@ -34,7 +34,7 @@ export function toPayload (data: unknown): Payload {
   if (typeof data === 'string') return data
   let mistake: string
   try {
-    if (ArrayBuffer.isView(data)) return isTrue(data) ? data : viewOf(data)
+    if (ArrayBuffer.isView(data)) return isTrue(data) && data.length > 0 ? data : viewOf(data)
     if (types.isAnyArrayBuffer(data)) return viewOf(new Uint8Array(data))
     if (types.isPromise(data)) {
       mistake = 'it is a Promise: await it first'

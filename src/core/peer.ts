@@ -4,6 +4,8 @@
 
 /** What the heartbeat sees of what carries a connection. */
 export interface Wire {
+  /** Nothing is ever heard of this peer, as behind an event stream: it is kept open, and its silence says nothing. */
+  readonly deaf: boolean
   /** Grows whenever anything is heard from the peer. */
   heard (): number
   /** Grows whenever something that waited has been taken. */
@@ -14,13 +16,13 @@ export interface Wire {
   span (): number
   /** Bytes that were written and wait for the peer to make room. What waits for us, to be compressed, is not the peer's fault. */
   waiting (): number
-  /** `reading`: we hear the peer. `paused`: we do not listen. `closing`: the closing handshake is under way. */
+  /** `reading`: we hear the peer. `paused`: we do not listen, or are not done with what came before. `closing`: the closing handshake is under way. */
   phase (): 'reading' | 'paused' | 'closing'
   /** Sends a ping whose answer nobody awaits, if there is room for one more. @returns the number of the newest */
   beat (): number
   /** When this ping was written, monotonic in ms; NaN while it waits here; -Infinity if it is not open any more. */
   beatenAt (ping: number): number
-  /** Reads on, although paused, until something is heard: the only way to judge a paused peer. False if too much waits already. */
+  /** Reads on, although paused, until something is heard: the only way to judge a paused peer. False if too much waits already, or reading would not go on. */
   peek (on: boolean): boolean
 }
 

@@ -5,6 +5,7 @@
  * Knows nothing of sockets: it makes payloads and reads payloads.
  */
 import { randomInt } from 'node:crypto'
+import { SLOWEST } from './slow-line.js'
 
 /** A small integer, at random; crypto's own pool makes it cheap. */
 const NONCE_MAX = 2 ** 30
@@ -49,6 +50,8 @@ export class Pings {
   #number = 0
   /** Bytes that were taken for arrived when the ping behind them was given up. */
   #presumed = 0
+  /** When the last was answered; monotonic, ms. */
+  #answeredAt = -Infinity
   /** What had been heard at the newest ping, and how many went out since. */
   #heard = -1
   #unheard = 0
@@ -82,8 +85,9 @@ export class Pings {
   }
 
   /**
-   * Whether one more may go out. If too many are open, the oldest is given up for it when it is older than `patience`: whoever is heard
-   * and never answers (an empty pong, none at all) is pinged all the same. Not whoever is not heard at all.
+   * Whether one more may go out. If too many are open, the oldest is given up for it when it and the last answer are older than
+   * `patience`: whoever is heard and never answers (an empty pong, none at all) is pinged all the same. Not whoever is not heard at all.
+   * Nor of a slow line the ping that it is on its way to: the answers would then belong to none, one after the other.
    * @param heard grows whenever anything is heard
    */
   makeRoom (now: number, patience: number, heard: number): boolean {
@@ -93,7 +97,8 @@ export class Pings {
     }
     if (this.#open.length < OPEN_MAX) return true
     const { writtenAt, given } = this.#open[0]!
-    if (!(now - writtenAt >= patience) || this.#unheard >= OPEN_MAX) return false
+    const enough = Math.max(patience, this.ahead(given) / SLOWEST)
+    if (!(now - Math.max(writtenAt, this.#answeredAt) >= enough) || this.#unheard >= OPEN_MAX) return false
     this.#open.shift()
     this.#presumed = given
     return true
@@ -135,6 +140,7 @@ export class Pings {
     this.written(number, now)
     const { writtenAt, written, handed } = this.#open[at]!
     this.#open.splice(0, at + 1)
+    this.#answeredAt = now
     this.confirmed = written
     this.received = handed
     const roundTrip = now - writtenAt

@@ -5,7 +5,7 @@
  * Knows nothing of pings: messages are numbered from 1, and a wire says up to which one they have arrived.
  */
 import { onAbort } from './aborts.js'
-import { checkOptions } from './arguments.js'
+import { attempt, readOptions } from './arguments.js'
 import { FST_ERR_LIFELINE_ARGUMENT } from './errors.js'
 import type { Asks, Outbox, Undelivered } from './outbox.js'
 import type { PushOptions } from './payload.js'
@@ -41,14 +41,15 @@ export interface Patience {
   readonly signal: AbortSignal | undefined
 }
 
-const deliverOptions = new Set(['timeout', 'signal', 'binary'])
+const waitOptions = ['timeout', 'signal']
+const deliverOptions = new Set([...waitOptions, 'binary'])
 
 /** @throws FST_ERR_LIFELINE_ARGUMENT for an option that does not exist, a timeout that is none, or a signal that is none */
 export function checkDeliver (options: DeliverOptions): Patience {
-  checkOptions('deliver', options, deliverOptions)
-  const { timeout = TIMEOUT, signal } = options
+  const { timeout = TIMEOUT, signal } = readOptions('deliver', options, deliverOptions, waitOptions)
   if (typeof timeout !== 'number' || !(timeout >= 0 && timeout <= TIMEOUT_MAX)) throw new FST_ERR_LIFELINE_ARGUMENT(`deliver: timeout is a number of ms up to ${TIMEOUT_MAX}`)
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw new FST_ERR_LIFELINE_ARGUMENT('deliver: signal is an AbortSignal')
+  // What only looks like one, by its prototype, throws when it is asked.
+  if (signal !== undefined && !attempt('deliver: signal', () => signal instanceof AbortSignal && typeof signal.aborted === 'boolean')) throw new FST_ERR_LIFELINE_ARGUMENT('deliver: signal is an AbortSignal')
   return { timeout, signal }
 }
 
@@ -135,6 +136,14 @@ export class Receipts {
     for (const waiting of this.#waiting) {
       if (waiting.seq > seq) break
       waiting.settle({ outcome: 'delivered', roundTrip })
+    }
+  }
+
+  /** All messages up to this one were handed over, and no receipt of them can come. */
+  unconfirmable (seq: number): void {
+    for (const waiting of this.#waiting) {
+      if (waiting.seq > seq) break
+      waiting.settle({ outcome: 'unconfirmed' })
     }
   }
 

@@ -5,7 +5,7 @@
  */
 import { isChurn } from '../core/causes.js'
 import type { Cause } from '../core/causes.js'
-import type { Limited } from '../core/tally.js'
+import type { Limited } from '../core/limited.js'
 
 /** How long churn is gathered before one line sums it up, in ms. */
 export const SUMMARY_WINDOW = 60_000
@@ -17,8 +17,6 @@ export interface Logger {
   warn (fields: object, message: string): void
   error (fields: object, message: string): void
 }
-
-interface Who { readonly fd: number, readonly reqId: string }
 
 /** Of what an app's code has thrown: even that may throw when it is read. */
 function readable (err: Error & { code?: string }): { kind: string, message: string } {
@@ -45,23 +43,24 @@ export class Log {
     this.#say('info', {}, `lifeline: ${message}`)
   }
 
-  opened ({ fd, reqId }: Who): void {
-    this.#say('debug', { fd, reqId }, 'lifeline: open')
+  /** @param logger here and below: the request's own, with its level, bindings and serializers; null: the server's */
+  opened (fd: number, logger: Logger | null): void {
+    this.#say('debug', { fd }, 'lifeline: open', logger)
   }
 
-  closed ({ fd, reqId }: Who, { cause, code, reason }: { cause: Cause, code: number, reason: string }): void {
-    this.#say('debug', { fd, reqId, cause, code, reason }, 'lifeline: closed')
+  closed (logger: Logger | null, { fd, cause, code, reason }: { fd: number, cause: Cause, code: number, reason: string }): void {
+    this.#say('debug', { fd, cause, code, reason }, 'lifeline: closed', logger)
     if (!isChurn(cause)) return
     this.#churn.set(cause, (this.#churn.get(cause) ?? 0) + 1)
     this.#gather()
   }
 
-  failed ({ fd, reqId }: Who, err: unknown): void {
-    this.#say('error', { err, fd, reqId }, 'lifeline: the handler of a connection failed')
+  failed (fd: number, logger: Logger | null, err: unknown): void {
+    this.#say('error', { err, fd }, 'lifeline: the handler of a connection failed', logger)
   }
 
-  failedAgain ({ fd, reqId }: Who, err: unknown): void {
-    this.#say('debug', { err, fd, reqId }, 'lifeline: the handler of a connection that has ended failed')
+  failedAgain (fd: number, logger: Logger | null, err: unknown): void {
+    this.#say('debug', { err, fd }, 'lifeline: the handler of a connection that has ended failed', logger)
   }
 
   /** One line a window for each kind of mistake: a loop over a wrong fd must not fill the disk. */
@@ -114,12 +113,13 @@ export class Log {
   }
 
   /** What the app threw may not even be readable, and a destination that fails may throw (a full disk): neither is a connection's matter. */
-  #say (level: keyof Logger, fields: object, message: string): void {
+  #say (level: keyof Logger, fields: object, message: string, logger: Logger | null = null): void {
+    const to = logger ?? this.#logger
     try {
-      this.#logger[level](fields, message)
+      to[level](fields, message)
     } catch (failure) {
       try {
-        this.#logger[level]({ failure: String(failure) }, message)
+        to[level]({ failure: String(failure) }, message)
       } catch {}
     }
   }

@@ -8,9 +8,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { subscriberOf } from '../core/address.js'
 import { FST_ERR_LIFELINE_ADDRESS, FST_ERR_LIFELINE_ORIGINS } from '../core/errors.js'
 import { describe } from '../core/payload.js'
-import { someTime } from '../core/retry.js'
-import type { Limited, Tally } from '../core/tally.js'
-import type { Log } from '../observe/log.js'
+import { someTime } from '../protocol/retry.js'
+import type { Limited } from '../core/limited.js'
 import type { OriginRule } from './origins.js'
 
 type Reason = Extract<Limited, 'origins' | 'connections' | 'perAddress'>
@@ -43,23 +42,31 @@ export interface Applicant {
   readonly reply: FastifyReply
   /** Whether somebody still waits for what is decided: the client may have left, or the time been up. */
   waits (): boolean
-  /** It is let in. @param leave must be called when it is over; null if it does not count */
-  enter (leave: (() => void) | null): void
+  /**
+   * It is let in.
+   * @param leave must be called when it is over; null if it does not count
+   * @param ip its address, read once for all; empty: it has none
+   */
+  enter (leave: (() => void) | null, ip: string): void
   /** The hooks behind ours may run. */
   proceed (): void
 }
 
+/** Who counts, and writes it down. */
+export interface AdmissionJournal {
+  /** @param why null: the log has a line of it already */
+  turnedAway (limit: Limited, why: string | null): void
+}
+
 export class Admission {
   readonly #options: AdmissionOptions
-  readonly #tally: Tally
-  readonly #log: Log
+  readonly #journal: AdmissionJournal
   readonly #perAddress = new Map<string, number>()
   #inside = 0
 
-  constructor (options: AdmissionOptions, tally: Tally, log: Log) {
+  constructor (options: AdmissionOptions, journal: AdmissionJournal) {
     this.#options = options
-    this.#tally = tally
-    this.#log = log
+    this.#journal = journal
   }
 
   /**
@@ -116,9 +123,10 @@ export class Admission {
 
   #admit (applicant: Applicant): void {
     const { request } = applicant
-    let address: string | null
+    // Also where nobody counts by it: after the answer there is no way left to refuse.
+    let ip: string | null
     try {
-      address = this.#options.perAddress === Infinity ? null : addressOf(request)
+      ip = ipOf(request)
     } catch (error) {
       const failure = new FST_ERR_LIFELINE_ADDRESS(describe(error))
       failure.cause = error
@@ -126,14 +134,15 @@ export class Admission {
       this.#refuse('unknown', applicant)
       return
     }
+    const address = ip === null || this.#options.perAddress === Infinity ? null : subscriberOf(ip)
     const reason = this.#full(address)
     if (reason !== null) {
-      this.#refuse(reason, applicant)
+      this.#refuse(reason, applicant, false, ip)
       return
     }
     // Nothing comes between the count and the place that is taken.
     if (!applicant.waits()) return
-    applicant.enter(this.#enter(address))
+    applicant.enter(this.#enter(address), ip ?? '')
     applicant.proceed()
   }
 
@@ -161,38 +170,37 @@ export class Admission {
   }
 
   /** @param said whether the log has a line of it already */
-  #refuse (reason: Reason | 'unknown', applicant: Applicant, said = false): void {
+  #refuse (reason: Reason | 'unknown', applicant: Applicant, said = false, ip: string | null = null): void {
     if (!applicant.waits()) return
     const { request, reply } = applicant
     const { status, error, message } = refusals[reason]
     if (reason !== 'unknown') {
-      this.#tally.limited[reason]++
-      this.#log.refused(reason, said ? null : this.#explain(reason, request))
+      this.#journal.turnedAway(reason, said ? null : this.#explain(reason, request, ip))
     }
     reply.code(status)
     if (reason === 'connections' || reason === 'perAddress') reply.header('retry-after', Math.ceil(someTime(Math.max(1000, this.#options.reconnect)) / 1000))
     reply.send({ statusCode: status, error, message })
   }
 
-  #explain (reason: Reason, request: FastifyRequest): string {
+  #explain (reason: Reason, request: FastifyRequest, ip: string | null): string {
     switch (reason) {
       case 'origins': return `the origin ${JSON.stringify(request.headers.origin?.slice(0, LOGGED) ?? null)} is none of those in \`origins\``
       case 'connections': return `limits.connections, ${this.#options.connections}, is reached`
       case 'perAddress': {
-        // Without trustProxy all clients of a proxy have its address.
-        const proxy = request.ips === undefined && request.headers['x-forwarded-for'] !== undefined
+        // Without trustProxy all clients of a proxy have its address. (With it there is `ips`, and reading that asks the app once more.)
+        const proxy = !('ips' in request) && request.headers['x-forwarded-for'] !== undefined
         const hint = proxy ? '. It comes through a proxy: set trustProxy of Fastify, or all its clients count as one' : ''
-        return `limits.perAddress, ${this.#options.perAddress}, is reached for ${request.ip}${hint}`
+        return `limits.perAddress, ${this.#options.perAddress}, is reached for ${ip}${hint}`
       }
     }
   }
 }
 
 /** null: it has none, for it was injected. Behind a Unix socket nobody has one of their own: they are one. */
-function addressOf (request: FastifyRequest): string | null {
+function ipOf (request: FastifyRequest): string | null {
   // With trustProxy the `ip` of an injected request throws.
   if (request.raw.socket == null) return null
-  return request.ip ? subscriberOf(request.ip) : ''
+  return request.ip || ''
 }
 
 /** Browsers of the protocol's version 8, which ws speaks too, name the page in a header of its own. */

@@ -1,7 +1,8 @@
 /**
  * How a WebSocket becomes a connection: between the server's `connection` event and the call of
  * the route handler. The Fastify request is found through the raw one, and let go of again.
- * Invariant: whoever the server has made a socket for is adopted, or was not made from our class.
+ * Invariant: whoever the server has made a socket for is adopted, or was not made from our class, or is ended here; and
+ * has its place for just as long.
  */
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
@@ -9,14 +10,13 @@ import type { Duplex } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type WebSocket from 'ws'
 import { Connection, lifeOf } from '../api/connection.js'
-import { hostOf, kConnection } from '../api/lifeline.js'
-import type { Life } from '../api/life.js'
-import type { Lifeline } from '../api/lifeline.js'
-import { closeCode } from '../core/causes.js'
-import { Deadline } from '../core/deadline.js'
+import { kConnection } from '../api/lifeline.js'
+import type { House } from '../life/house.js'
+import type { Life } from '../life/life.js'
+import { closeCode } from '../protocol/close-codes.js'
 import { nextFd } from '../core/registry.js'
-import { retryReason, someTime } from '../core/retry.js'
-import type { Wheel } from '../core/wheel.js'
+import { someTime } from '../protocol/retry.js'
+import type { Wheel } from '../core/time/wheel.js'
 import type { Log } from '../observe/log.js'
 import { Pongs } from '../transports/websocket/pongs.js'
 import type { Supervision } from '../transports/websocket/supervise.js'
@@ -32,11 +32,11 @@ import type { Upgrades } from './upgrades.js'
 const kFastify = Symbol('fastify-lifeline.fastify')
 
 interface Raw extends IncomingMessage {
-  [kFastify]?: { readonly request: FastifyRequest, readonly reply: FastifyReply } | undefined
+  [kFastify]?: { readonly request: FastifyRequest, readonly reply: FastifyReply, ip?: string } | undefined
 }
 
 export interface Adoption {
-  readonly lifeline: Lifeline
+  readonly house: House<Connection>
   readonly upgrades: Upgrades
   readonly shutdown: Shutdown
   readonly supervision: Supervision
@@ -59,31 +59,47 @@ export interface Adoption {
 export function note (upgrades: Upgrades, request: FastifyRequest, reply: FastifyReply): void {
   if (request.raw.headers.upgrade === undefined) return
   ;(request.raw as Raw)[kFastify] = { request, reply }
-  upgrades.routed(request.raw, reply.raw)
+  upgrades.routed(request.raw, reply)
+}
+
+/** Its address is known: read before it was let in, for that may throw. */
+export function locate (raw: IncomingMessage, ip: string): void {
+  const noted = (raw as Raw)[kFastify]
+  if (noted !== undefined) noted.ip = ip
 }
 
 export function adopt (adoption: Adoption, socket: WebSocket, raw: IncomingMessage): void {
-  const { lifeline, supervision, foreign } = adoption
   const adopted = adoption.upgrades.adopt(raw)
   const stream: Duplex = adopted?.socket ?? raw.socket
-  const { request, reply } = (raw as Raw)[kFastify] ?? {}
+  try {
+    take(adoption, socket, raw, stream, adopted?.leave ?? null)
+  } catch (error) {
+    // The app's own code is called on the way: its class of sockets, say. Thrown on, it would reach whoever called ws, or nobody.
+    adopted?.leave?.()
+    adoption.house.journal.misused(undefined, error as Error)
+    stream.destroy()
+    socket.terminate()
+  }
+}
+
+function take (adoption: Adoption, socket: WebSocket, raw: IncomingMessage, stream: Duplex, leave: (() => void) | null): void {
+  const { house, supervision, foreign } = adoption
+  const { request, reply, ip } = (raw as Raw)[kFastify] ?? {}
   delete (raw as Raw)[kFastify]
   const ours: boolean = socket instanceof supervision.WebSocket
   if (!ours) {
-    if (adopted?.leave != null) socket.once('close', adopted.leave)
+    if (leave !== null) socket.once('close', leave)
     if (adoption.answers) answerPings(socket, stream)
     return
   }
   const settings = adoption.routes.settingsOf(request)
   const cadence = 'bytesRead' in stream ? settings.heartbeat : null
   const transport = new WebSocketTransport(socket, stream, supervision, optionsOf(adoption, settings, cadence !== null))
-  const connection = new Connection(hostOf(lifeline), transport, {
-    fd: nextFd(),
-    // An injected request has no socket, and with trustProxy its `ip` throws.
-    remoteAddress: raw.socket == null ? '' : request?.ip ?? raw.socket.remoteAddress ?? '',
-    reqId: request?.id ?? '',
+  const connection = new Connection(house, transport, nextFd(), settings.receipts, {
+    // An injected request has no socket.
+    remoteAddress: ip ?? (raw.socket as Duplex & { remoteAddress?: string } | null)?.remoteAddress ?? '',
+    logger: request?.log ?? null,
     cadence,
-    receipts: settings.receipts,
     onError: relay(adoption, socket, request, reply)
   })
   const life = lifeOf(connection)
@@ -93,13 +109,12 @@ export function adopt (adoption: Adoption, socket: WebSocket, raw: IncomingMessa
     request[kConnection] = connection
   }
   if (!foreign && adoption.errorHandler === undefined && reply !== undefined) detach(reply, stream)
-  if (adopted?.leave != null) life.whenOver(adopted.leave)
-  // Where a handler has no end, or one that cannot be seen, time stands in for it.
-  life.hang(new Patience(adoption.wheel, life), adoption.patience)
+  if (leave !== null) life.whenOver(leave)
+  life.run.settlesWithin(adoption.patience)
   limitTime(life, settings, adoption.reconnect)
   life.begin()
   // Where the app's own preClose leaves its server open, one may still come.
-  if (adoption.shutdown.begun) life.close(closeCode.serviceRestart, retryReason(someTime(adoption.reconnect)), 'shutdown')
+  if (adoption.shutdown.begun) life.close({ code: closeCode.serviceRestart, reason: '', retryAfter: someTime(adoption.reconnect) }, 'shutdown')
 }
 
 /**
@@ -135,36 +150,20 @@ function relay ({ errorHandler, log }: Adoption, socket: WebSocket, request?: Fa
   return (error) => { call(error).catch((failure: unknown) => { log.errorHandlerThrew(failure) }) }
 }
 
-const nothing = (): void => {}
-
-/** How long a reader may let wait for it. Every connection has one: a closure would cost more. */
-class Patience extends Deadline {
-  readonly #life: Life<Connection>
-
-  constructor (wheel: Wheel, life: Life<Connection>) {
-    super(wheel, nothing)
-    this.#life = life
-  }
-
-  override due (): void {
-    this.#life.transport.settled()
-    this.#life.release(this)
-  }
-}
-
 /** The last part of `maxAge` in which connections go, so that those who came together do not go together. */
 const AGE_SPREAD = 0.2
 
 /** What ends a connection after a time. */
 function limitTime (life: Life<Connection>, { maxAge, limits }: RouteSettings, reconnect: number): void {
   if (maxAge !== Infinity) {
-    life.after(maxAge - someTime(maxAge * AGE_SPREAD), () => { life.close(closeCode.serviceRestart, retryReason(someTime(reconnect)), 'age') })
+    life.after(maxAge - someTime(maxAge * AGE_SPREAD), () => { life.close({ code: closeCode.serviceRestart, reason: '', retryAfter: someTime(reconnect) }, 'age') })
   }
   if (limits.firstMessage === Infinity) return
   const deadline = life.after(limits.firstMessage, () => {
-    if (life.transport.spoken || !life.transport.open) return
+    const { reader, open } = life.transport
+    if (reader === null || reader.spoken || !open) return
     // What the app does not let it say is not its fault.
-    if (life.transport.paused && !life.transport.throttled) deadline.in(limits.firstMessage)
+    if ((reader.paused || life.transport.wire.phase() === 'paused') && !reader.throttled) deadline.in(limits.firstMessage)
     else life.exceeded('firstMessage', true)
   })
 }

@@ -3,6 +3,7 @@
  * at registration, with the option's name, the rule and the value.
  * Invariant: an option that is not in the schema does not exist.
  */
+import { constants } from 'node:buffer'
 import type { WebsocketPluginOptions } from '@fastify/websocket'
 import { Ajv } from 'ajv'
 import type { SchemaObject } from 'ajv'
@@ -32,7 +33,7 @@ export interface ReceiptOptions {
 
 /** What one connection may send. */
 export interface RateOptions {
-  /** How many messages a peer may send per second, on the average, and at once; its pings count as well. @default Infinity: off */
+  /** How many messages a peer may send per second, on the average, and at once; its pings count as well. What came in the same 64 KiB is taken too, and made up for. @default Infinity: off */
   messageRate?: number
   /** How many bytes of messages a peer may send per second, on the average; at once as many, or one message of `payload`. @default Infinity: off */
   byteRate?: number
@@ -69,7 +70,7 @@ export interface LifelineOptions {
   /** How long the app's hooks may take to decide on an upgrade, in ms. After it the client gets a 503. @default 10_000 */
   upgradeTimeout?: number
   /** What `fastify.close()` does with connections. */
-  drain?: {
+  shutdown?: {
     /** Over how long `fastify.close()` spreads the closing of connections, in ms. @default 0 */
     window?: number
     /** How long `fastify.close()` waits for what is buffered to leave before it closes anyway, in ms. @default 10_000 */
@@ -82,7 +83,7 @@ export interface LifelineOptions {
   }
   /** What peers may do. */
   limits?: RateOptions & {
-    /** The largest message that a peer may send, in bytes; a larger one is refused with close code 1009. @default 1_048_576 */
+    /** The largest message that a peer may send, in bytes; a larger one is refused with close code 1009. At most what a string can hold (`MAX_STRING_LENGTH` of node:buffer, some 512 MiB). @default 1_048_576 */
     payload?: number
     /** How many connections there may be; a further upgrade gets a 503, with Retry-After. @default Infinity: off */
     connections?: number
@@ -124,7 +125,7 @@ export const defaults = {
   backpressure: { limit: 1_048_576, low: 262_144, policy: 'drop', stallTimeout: 30_000, total: Infinity },
   closeTimeout: 5_000,
   upgradeTimeout: 10_000,
-  drain: { window: 0, timeout: 10_000, reconnect: 5_000 },
+  shutdown: { window: 0, timeout: 10_000, reconnect: 5_000 },
   limits: { payload: 1_048_576, connections: Infinity, perAddress: Infinity, messageRate: Infinity, byteRate: Infinity, policy: 'pause', firstMessage: Infinity, pongRate: 100 },
   origins: false,
   receipts: { limit: 1_048_576, messages: 10_000 },
@@ -149,13 +150,15 @@ export interface Settings extends RouteSettings {
   readonly backpressure: Limits & { readonly stallTimeout: number, readonly total: number }
   readonly closeTimeout: number
   readonly upgradeTimeout: number
-  readonly drain: { readonly window: number, readonly timeout: number, readonly reconnect: number }
+  readonly shutdown: { readonly window: number, readonly timeout: number, readonly reconnect: number }
   readonly limits: RouteSettings['limits'] & { readonly connections: number, readonly perAddress: number }
   readonly websocket: WebsocketPluginOptions
 }
 
 // 2^31-1: Node's timers take no more ms, and ws no larger limit of bytes.
 const MAX = 2_147_483_647
+/** A text is a string to its reader: none can be longer. In bytes, of which a character has at least one. */
+const PAYLOAD_MAX = Math.min(MAX, constants.MAX_STRING_LENGTH)
 const ms = { type: 'integer', minimum: 1, maximum: MAX } as const
 const count = { type: 'integer', minimum: 1 } as const
 const bytes = count
@@ -175,7 +178,7 @@ const heartbeat: SchemaObject = {
 
 const ajv = new Ajv({ verbose: true })
 /** What ws takes as a limit: it reads anything else as none. */
-const wsLimit = orOff({ type: 'integer', minimum: 0, maximum: MAX })
+const wsLimit = orOff({ type: 'integer', minimum: 0, maximum: PAYLOAD_MAX })
 ajv.addKeyword({ keyword: 'function', schemaType: 'boolean', validate: (_: boolean, value: unknown) => typeof value === 'function', errors: false })
 ajv.addKeyword({ keyword: 'origins', schemaType: 'boolean', validate: (_: boolean, value: unknown) => isOrigins(value), errors: false })
 
@@ -192,10 +195,10 @@ const pluginSchema = object({
   backpressure: object({ limit: bytes, low: { type: 'integer', minimum: 0 }, policy: { enum: ['drop', 'close'] }, stallTimeout: ms, total: orOff(bytes) }),
   closeTimeout: ms,
   upgradeTimeout: ms,
-  drain: object({ window: msOrNone, timeout: msOrNone, reconnect: msOrNone }),
-  limits: object({ ...rates, payload: { ...bytes, maximum: MAX }, connections: orOff(count), perAddress: orOff(count) }),
+  shutdown: object({ window: msOrNone, timeout: msOrNone, reconnect: msOrNone }),
+  limits: object({ ...rates, payload: { ...bytes, maximum: PAYLOAD_MAX }, connections: orOff(count), perAddress: orOff(count) }),
   websocket: object({
-    options: { type: 'object', properties: { maxPayload: wsLimit } },
+    options: { type: 'object', properties: { maxPayload: wsLimit, maxFragments: wsLimit, maxBufferedChunks: wsLimit } },
     errorHandler: { function: true },
     preClose: { function: true }
   })
@@ -218,9 +221,9 @@ export function takeOptions (given: LifelineOptions): LifelineOptions {
 export function readOptions (given: LifelineOptions): Settings {
   const options = takeOptions(given)
   check(validatePlugin, options, '')
-  const drain = over<Settings['drain']>(defaults.drain, options.drain)
-  if (drain.window > drain.timeout) {
-    throw new FST_ERR_LIFELINE_OPTION(`option "drain.window" must be <= drain.timeout, which is ${drain.timeout} (received ${drain.window})`)
+  const shutdown = over<Settings['shutdown']>(defaults.shutdown, options.shutdown)
+  if (shutdown.window > shutdown.timeout) {
+    throw new FST_ERR_LIFELINE_OPTION(`option "shutdown.window" must be <= shutdown.timeout, which is ${shutdown.timeout} (received ${shutdown.window})`)
   }
   const { payload } = options.limits ?? {}
   const { maxPayload } = (options.websocket?.options ?? {}) as { maxPayload?: number }
@@ -232,7 +235,7 @@ export function readOptions (given: LifelineOptions): Settings {
     backpressure: readBackpressure(options.backpressure),
     closeTimeout: options.closeTimeout ?? defaults.closeTimeout,
     upgradeTimeout: options.upgradeTimeout ?? defaults.upgradeTimeout,
-    drain,
+    shutdown,
     limits: over<Settings['limits']>(defaults.limits, options.limits),
     origins: readOrigins(options.origins),
     receipts: readReceipts(options.receipts, null),

@@ -8,26 +8,22 @@ import fastifyWebsocket from '@fastify/websocket'
 import type { WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
 import type WebSocket from 'ws'
+import { assemble } from '../api/assemble.js'
 import { lifeOf } from '../api/connection.js'
-import type { Connection } from '../api/connection.js'
-import { hostOf, kConnection, Lifeline } from '../api/lifeline.js'
+import { kConnection } from '../api/lifeline.js'
 import { FST_ERR_LIFELINE_ALREADY_REGISTERED } from '../core/errors.js'
-import { Budget } from '../core/backpressure.js'
-import { closeCode } from '../core/causes.js'
-import { Groups } from '../core/groups.js'
-import { Heartbeat } from '../core/heartbeat.js'
+import { closeCode } from '../protocol/close-codes.js'
 import type { Cadence } from '../core/peer.js'
-import { Registry } from '../core/registry.js'
-import { Tally } from '../core/tally.js'
-import { Wheel } from '../core/wheel.js'
+import { Wheel } from '../core/time/wheel.js'
 import { Log } from '../observe/log.js'
 import { superviseClass } from '../transports/websocket/supervise.js'
-import { adopt, forgetRequest, note } from './adoption.js'
+import { adopt, forgetRequest, locate, note } from './adoption.js'
 import { Admission } from './admission.js'
 import { defaults, readOptions, refuseWebsocketOptions, takeOptions } from './options.js'
 import type { LifelineOptions, Settings } from './options.js'
 import { Routes, watchHandlers } from './routes.js'
 import { Shutdown } from './shutdown.js'
+import { PARTS_DEFAULT, partsOf } from './unfinished.js'
 import { isWebSocket, Upgrades } from './upgrades.js'
 
 /** Members of ws's options that @types/ws does not know; a test pins them. */
@@ -54,37 +50,31 @@ export async function lifelinePlugin (fastify: FastifyInstance, given: LifelineO
 
   const foreign = fastify.hasDecorator('websocketServer')
   const closeTimeout = closeTimeoutOf(foreign ? fastify.websocketServer.options : settings.websocket.options, settings, options)
-  const tally = new Tally()
   const log = new Log(fastify.log)
-  const registry = new Registry<Connection>()
   const wheel = new Wheel(SLOT_MAX, undefined, LOST, Math.min(LOST, (settings.heartbeat ?? defaults.heartbeat).timeout / 4))
   refine(wheel, settings.heartbeat)
-  const heartbeat = new Heartbeat(wheel, { stallTimeout: settings.backpressure.stallTimeout, closeTimeout }, tally.heartbeat)
-  const lifeline = new Lifeline({
-    registry,
+  const { lifeline, house } = assemble({
     wheel,
-    heartbeat,
-    groups: new Groups<Connection>(),
-    budget: new Budget(settings.backpressure.total),
-    limits: settings.backpressure,
-    closeTimeout,
-    tally,
     log,
+    limits: settings.backpressure,
+    total: settings.backpressure.total,
+    closeTimeout,
     timeout: settings.heartbeat?.timeout ?? defaults.heartbeat.timeout,
-    get bound () { return settings.heartbeat === null ? Infinity : settings.heartbeat.interval + settings.heartbeat.timeout + wheel.slot }
+    bound: () => settings.heartbeat === null ? Infinity : settings.heartbeat.interval + settings.heartbeat.timeout + wheel.width
   })
+  const { journal, registry } = house
   const upgradeServer: EventEmitter = settings.websocket.options?.server ?? fastify.server
-  const upgrades = new Upgrades(upgradeServer, wheel, { decide: settings.upgradeTimeout, end: closeTimeout }, tally)
+  const upgrades = new Upgrades(upgradeServer, wheel, { decide: settings.upgradeTimeout, end: closeTimeout }, journal)
   const routes = new Routes(settings, (cadence) => { refine(wheel, cadence) })
-  const onError = (error: Error): void => { hostOf(lifeline).misused(undefined, error) }
+  const onError = (error: Error): void => { journal.misused(undefined, error) }
   const admission = new Admission({
     connections: settings.limits.connections,
     perAddress: settings.limits.perAddress,
-    reconnect: settings.drain.reconnect,
+    reconnect: settings.shutdown.reconnect,
     ruleOf: (request) => routes.settingsOf(request).origins,
     onError
-  }, tally, log)
-  const shutdown = new Shutdown({ ...settings.drain, closeTimeout }, () => Array.from(registry.values(), lifeOf))
+  }, journal)
+  const shutdown = new Shutdown({ ...settings.shutdown, closeTimeout }, () => Array.from(registry.values(), lifeOf))
 
   fastify.decorate('lifeline', lifeline)
   fastify.decorate('exists', (fd) => lifeline.exists(fd))
@@ -98,6 +88,8 @@ export async function lifelinePlugin (fastify: FastifyInstance, given: LifelineO
   fastify.addHook('onRoute', (route) => { routes.declare(route) })
   fastify.addHook('onReady', async () => { routes.settle() })
   fastify.addHook('onRequest', (request, reply, done) => {
+    // Which server the app has given to its own @fastify/websocket is known to nobody else.
+    if (foreign && request.ws && reply.raw.socket !== null) upgrades.found(request.raw, reply.raw.socket)
     note(upgrades, request, reply)
     if (!isWebSocket(request.raw)) {
       done()
@@ -110,7 +102,10 @@ export async function lifelinePlugin (fastify: FastifyInstance, given: LifelineO
       request,
       reply,
       waits: () => !underway || upgrades.waits(raw),
-      enter: (leave) => { upgrades.admitted(raw, leave) },
+      enter: (leave, ip) => {
+        locate(raw, ip)
+        upgrades.admitted(raw, leave)
+      },
       proceed: done
     })
   })
@@ -120,9 +115,10 @@ export async function lifelinePlugin (fastify: FastifyInstance, given: LifelineO
     upgrades.close()
     if (!foreign) {
       fastify.websocketServer.close()
-      // Made from a class that the app has put in the place of ours: no connections, and closed all the same.
+      // The app may have made them behind our back, or from a class that it has put in the place of ours: no
+      // connections, and closed all the same.
       for (const socket of fastify.websocketServer.clients ?? []) {
-        if (!(socket instanceof supervision.WebSocket)) (socket as WebSocket).close(closeCode.serviceRestart)
+        if (!supervision.supervises(socket)) socket.close(closeCode.serviceRestart)
       }
     }
     await within(shutdown.run(), fastify.initialConfig.pluginTimeout)
@@ -140,6 +136,7 @@ export async function lifelinePlugin (fastify: FastifyInstance, given: LifelineO
     // Its own preClose, which ours replaces, would take this listener off.
     theirs = upgradeServer.listeners('upgrade').filter((listener) => !before.includes(listener))
   }
+  upgrades.shield()
 
   const server = fastify.websocketServer
   const supervision = superviseClass(server.options.WebSocket as unknown as typeof WebSocket)
@@ -147,7 +144,7 @@ export async function lifelinePlugin (fastify: FastifyInstance, given: LifelineO
   const answers = server.options.autoPong !== false
   Object.assign(server.options, { WebSocket: supervision.WebSocket, autoPong: false })
   if (foreign) bound(server.options, settings, options, closeTimeout)
-  const adoption = { lifeline, upgrades, shutdown, supervision, wheel, routes, answers, reconnect: settings.drain.reconnect, log, errorHandler: settings.websocket.errorHandler, foreign, patience: foreign ? settings.upgradeTimeout : settings.backpressure.stallTimeout }
+  const adoption = { house, upgrades, shutdown, supervision, wheel, routes, answers, reconnect: settings.shutdown.reconnect, log, errorHandler: settings.websocket.errorHandler, foreign, patience: foreign ? settings.upgradeTimeout : settings.backpressure.stallTimeout }
   const onConnection = (socket: WebSocket, request: IncomingMessage): void => { adopt(adoption, socket, request) }
   server.prependListener('connection', onConnection)
 
@@ -156,7 +153,7 @@ export async function lifelinePlugin (fastify: FastifyInstance, given: LifelineO
     server.removeListener('connection', onConnection)
     upgrades.stop()
     for (const listener of theirs) upgradeServer.removeListener('upgrade', listener as () => void)
-    heartbeat.stop()
+    house.heartbeat.stop()
     wheel.stop()
     log.close()
   })
@@ -172,8 +169,10 @@ function refine (wheel: Wheel, cadence: Cadence | null): void {
 /** @fastify/websocket as we register it: with our limits, and the app's own handlers called from ours. */
 function websocketOptions (settings: Settings, closeTimeout: number, log: Log, drain: () => Promise<void>): WebsocketPluginOptions {
   const { options, preClose } = settings.websocket
+  const maxPayload = options?.maxPayload ?? settings.limits.payload
+  const { maxFragments, maxBufferedChunks } = partsOf(maxPayload)
   return {
-    options: { ...options, maxPayload: options?.maxPayload ?? settings.limits.payload, closeTimeout } as NonNullable<WebsocketPluginOptions['options']>,
+    options: { ...options, maxPayload, maxFragments: options?.maxFragments ?? maxFragments, maxBufferedChunks: options?.maxBufferedChunks ?? maxBufferedChunks, closeTimeout } as NonNullable<WebsocketPluginOptions['options']>,
     errorHandler (error, socket, request) {
       const connection = request[kConnection]
       if (connection == null) {
@@ -183,8 +182,9 @@ function websocketOptions (settings: Settings, closeTimeout: number, log: Log, d
       }
       const life = lifeOf(connection)
       // What the peer did to the wire: ws closes with the right code, and the app may want to know.
-      if (life.transport.fault !== null && error === life.transport.fault) life.about.onError?.(error)
-      else life.failed(error)
+      const { run } = life
+      if (run.transport.fault !== null && error === run.transport.fault) run.call.onError?.(error)
+      else run.failed(error)
     },
     async preClose (this: FastifyInstance) {
       // Its error fails fastify.close(), as it would without us; the connections are closed all the same.
@@ -205,6 +205,10 @@ function bound (serverOptions: ServerOptions, settings: Settings, given: Lifelin
   serverOptions.closeTimeout = closeTimeout
   const theirs = serverOptions.maxPayload ?? WS_DEFAULTS.maxPayload
   if (given.limits?.payload !== undefined || theirs === WS_DEFAULTS.maxPayload) serverOptions.maxPayload = settings.limits.payload
+  const parts = partsOf(serverOptions.maxPayload ?? theirs)
+  for (const name of ['maxFragments', 'maxBufferedChunks'] as const) {
+    if ((serverOptions[name] ?? PARTS_DEFAULT[name]) === PARTS_DEFAULT[name]) serverOptions[name] = parts[name]
+  }
 }
 
 async function callHook (fastify: FastifyInstance, hook: WebsocketPluginOptions['preClose']): Promise<void> {

@@ -7,8 +7,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { FastifyRequest, RouteOptions } from 'fastify'
 import type WebSocket from 'ws'
 import { lifeOf } from '../api/connection.js'
-import type { Connection } from '../api/connection.js'
-import type { Life } from '../api/life.js'
+import type { Run } from '../life/run.js'
 import { kConnection } from '../api/lifeline.js'
 import { FST_ERR_LIFELINE_OPTION } from '../core/errors.js'
 import type { Cadence } from '../core/peer.js'
@@ -125,10 +124,11 @@ export function watchHandlers (starts: (socket: WebSocket) => void): (route: Rou
     if (typeof handler !== 'function') return handler
     return function (socket, request) {
       const connection = request[kConnection]
-      if (connection === null) return handler.call(this, socket, request)
+      // One that is over by now could not be adopted.
+      if (connection === null) return socket.readyState === socket.OPEN ? handler.call(this, socket, request) : undefined
       starts(socket)
       // One promise, for a lazy thenable runs each time it is asked.
-      watch(lifeOf(connection), (async () => handler.call(this, socket, request))())
+      watch(lifeOf(connection).run, (async () => handler.call(this, socket, request))())
     }
   }
   return (route) => {
@@ -138,11 +138,11 @@ export function watchHandlers (starts: (socket: WebSocket) => void): (route: Rou
 }
 
 // By itself, so that it holds nothing of the request.
-function watch (life: Life<Connection>, handled: Promise<unknown>): void {
+function watch (run: Run, handled: Promise<unknown>): void {
   handled.then(
-    () => { life.transport.settled() },
+    () => { run.settled() },
     (error: unknown) => {
-      life.transport.settled()
-      life.failed(error)
+      run.settled()
+      run.failed(error)
     })
 }

@@ -1,11 +1,11 @@
 /**
  * What `fastify.close()` means for connections: told with 1012, given time to take and
  * confirm what had been pushed by then, and ended in any case.
- * Invariant: it settles within drain.timeout + closeTimeout, whatever the peers do.
+ * Invariant: it settles within shutdown.timeout + closeTimeout, whatever the peers do.
  */
-import { closeCode } from '../core/causes.js'
-import { retryReason } from '../core/retry.js'
-import type { Life } from '../api/life.js'
+import { closeCode } from '../protocol/close-codes.js'
+import type { Named } from '../life/journal.js'
+import type { Life } from '../life/life.js'
 
 /** How often those that still have something to send are looked at, in ms. */
 const STEP = 20
@@ -24,12 +24,19 @@ export interface ShutdownOptions {
   readonly closeTimeout: number
 }
 
+interface Closing {
+  /** When it is ended. */
+  readonly deadline: number
+  /** How long its end is waited for then; Infinity: it was not ended yet. */
+  until: number
+}
+
 export class Shutdown {
   readonly #options: ShutdownOptions
-  readonly #lives: () => Array<Life<object>>
+  readonly #lives: () => Array<Life<Named>>
   #done: Promise<void> | null = null
 
-  constructor (options: ShutdownOptions, lives: () => Array<Life<object>>) {
+  constructor (options: ShutdownOptions, lives: () => Array<Life<Named>>) {
     this.#options = options
     this.#lives = lives
   }
@@ -38,10 +45,10 @@ export class Shutdown {
 
   /** Begins it, or joins the one that has begun. */
   run (): Promise<void> {
-    return this.#done ??= this.#drain(this.#lives())
+    return this.#done ??= this.#close(this.#lives())
   }
 
-  async #drain (lives: Array<Life<object>>): Promise<void> {
+  async #close (lives: Array<Life<Named>>): Promise<void> {
     const { window, timeout, reconnect, closeTimeout } = this.#options
     const start = performance.now()
     // In the order of their closing, so that those who come back are spread over all of both times, and no two come at once.
@@ -51,19 +58,23 @@ export class Shutdown {
       last: life.drain(),
       retry: reconnect * (index + Math.random()) / lives.length
     }]))
-    const closing = new Map<Life<object>, number>()
+    const closing = new Map<Life<Named>, Closing>()
     while (waiting.size + closing.size > 0) {
       const now = performance.now()
       for (const [life, { at, last, retry }] of waiting) {
         if (life.info === null && (now < at || (life.outstandingUpTo(last) && now < start + timeout))) continue
         waiting.delete(life)
-        closing.set(life, Math.min(now, start + timeout) + (life.transport.remote ? closeTimeout : 0))
-        life.close(closeCode.serviceRestart, retryReason(retry), 'shutdown')
+        closing.set(life, { deadline: Math.min(now, start + timeout) + (life.transport.traits.remote ? closeTimeout : 0), until: Infinity })
+        life.close({ code: closeCode.serviceRestart, reason: '', retryAfter: retry }, 'shutdown')
       }
-      for (const [life, deadline] of closing) {
-        // A step early, so that its end is reported in time.
-        if (life.info !== null || now >= deadline + LAST) closing.delete(life)
-        else if (now >= deadline - STEP) life.terminate('shutdown')
+      for (const [life, its] of closing) {
+        if (life.info !== null || now >= its.until) {
+          closing.delete(life)
+        } else if (its.until === Infinity && now >= its.deadline - STEP) {
+          // A step early, so that its end is reported in time. However late we are: nobody is left behind that was not ended.
+          its.until = Math.max(now, its.deadline) + LAST
+          life.terminate('shutdown')
+        }
       }
       if (waiting.size + closing.size > 0) await new Promise((resolve) => { setTimeout(resolve, STEP) })
     }

@@ -1,17 +1,42 @@
 /**
- * The port between a connection and what carries it: one WebSocket, or one event stream.
+ * The port between a connection and what carries it: one WebSocket, one event stream, or, where a connection resumes, a session
+ * that outlives its wires. It is in pieces: what every transport has, and what only some can do.
  * A transport knows its wire and nothing of apps; a connection knows apps and nothing of wires.
  */
 import type { Outgoing } from '../core/outgoing.js'
 import type { Cause } from '../core/causes.js'
+import type { Limited } from '../core/limited.js'
 import type { Wire } from '../core/peer.js'
-import type { Limited } from '../core/tally.js'
 
 /** A message from the peer. */
 export interface Message {
   /** Text as a string, binary as a Buffer. */
   readonly data: string | Buffer
   readonly binary: boolean
+}
+
+/** What a transport can do, as data; the same object for all of a kind. */
+export interface Traits {
+  readonly kind: 'websocket' | 'sse'
+  /** There is a network in between. If not (`injectWS`), nobody can die unnoticed or has to be waited for. */
+  readonly remote: boolean
+  /**
+   * How it is known what has arrived. `no`: it is not. `asked`: the connection keeps what is not confirmed, and asks the asker.
+   * `itself`: the transport keeps it, and tells by itself.
+   */
+  readonly confirms: 'no' | 'asked' | 'itself'
+  /** Binary messages can be sent. */
+  readonly binary: boolean
+}
+
+/** How a closing handshake begins. */
+export interface Said {
+  /** One that may be sent. */
+  readonly code: number
+  /** At most 123 bytes. */
+  readonly reason: string
+  /** When the peer shall come back, in ms from now; each transport has its own way to tell. 0, or left out: it is told nothing. */
+  readonly retryAfter?: number
 }
 
 /** How a transport ended. */
@@ -49,12 +74,8 @@ export interface TransportOwner {
   ended (end: TransportEnd): void
 }
 
-export interface Transport extends Wire {
-  readonly kind: 'websocket' | 'sse'
-  /** Messages can be sent: no close frame has passed, in either direction, and the socket lives. */
-  readonly open: boolean
-  /** There is a network in between. If not (`injectWS`), nobody can die unnoticed or has to be waited for. */
-  readonly remote: boolean
+/** The messages of the peer. */
+export interface Reader {
   /** Nothing is read: reading is paused, by the app or because its reader has fallen behind, and does not go on for anybody. */
   readonly paused: boolean
   /** Reading is paused because the peer sends too much, and for nothing else. */
@@ -65,37 +86,55 @@ export interface Transport extends Wire {
   readonly consumed: number
   /** A message has come. */
   readonly spoken: boolean
-  /** Bytes that wait to be handed to the operating system. */
-  readonly bufferedBytes: number
-  /** The number of the last message of which anything may have left for the peer. */
-  readonly begun: number
-  /** Round trip in ms, smoothed; NaN while unknown. */
-  readonly roundTrip: number
-  /** The error with which the wire was violated, if it was. */
-  readonly fault: Error | null
-  /** Sends a message; true if nothing of it waits here. Only while `open`. @param seq its number: greater than the last */
-  send (message: Outgoing, seq: number): boolean
-  /** A receipt is wanted for all messages up to this one: `received` will tell. */
-  want (seq: number): void
-  /** The round trip of a ping in ms; Infinity if the transport ends first. */
-  ping (): Promise<number>
   /** Messages, one at a time and in order, until the transport ends. @throws FST_ERR_LIFELINE_ALREADY_READING */
   messages (): AsyncIterableIterator<Message>
   pause (): void
   resume (): void
   /** While on, it reads on although paused, up to its cap, for somebody waits for an answer of the peer. */
   readOn (on: boolean): void
-  /** Whether all messages up to this one have been taken, and with them what the app itself had sent when that was first asked. */
-  left (seq: number): boolean
+  /**
+   * The gate: from now on nothing more is handed out to anybody, nor counted as taken, also of what has come already. Readers come to
+   * their end. (Before a session says what it has taken, that must not grow any more.)
+   */
+  shut (): void
   /** The route handler has returned, and all that it awaited with it; or nobody waits for that any more. */
   settled (): void
+}
+
+/** Whoever can ask the peer. */
+export interface Asker {
+  /** Round trip in ms, smoothed; NaN while unknown. */
+  readonly roundTrip: number
+  /** A receipt is wanted for all messages up to this one: the owner is told. */
+  want (seq: number): void
+  /** The round trip of a ping in ms; Infinity if the transport ends first. */
+  ping (): Promise<number>
+}
+
+export interface Transport {
+  readonly traits: Traits
+  /** As the heartbeat sees it. */
+  readonly wire: Wire
+  /** null: the peer sends no messages. */
+  readonly reader: Reader | null
+  /** null: the peer cannot be asked. */
+  readonly asker: Asker | null
+  /** Messages can be sent: no close frame has passed, in either direction, and the socket lives. */
+  readonly open: boolean
+  /** Bytes that wait to be handed to the operating system. */
+  readonly bufferedBytes: number
+  /** The number of the last message of which anything may have left for the peer. */
+  readonly begun: number
+  /** The error with which the wire was violated, if it was. */
+  readonly fault: Error | null
+  /** Sends a message; true if nothing of it waits here. Only while `open`. @param seq its number: greater than the last */
+  send (message: Outgoing, seq: number): boolean
+  /** Whether all messages up to this one have been taken, and with them what the app itself had sent when that was first asked. */
+  left (seq: number): boolean
   /** The shutdown has begun, and is the one that closes from now on. */
   claim (): void
-  /**
-   * Starts the closing handshake behind what waits, or, if that shall be `dropped`, at once; false if one
-   * is under way already. The code is one that may be sent.
-   */
-  close (code: number, reason: string, dropped: boolean): boolean
+  /** Starts the closing handshake behind what waits, or, if that shall be `dropped`, at once; false if one is under way already. */
+  close (said: Said, dropped: boolean): boolean
   /** Ends it at once, without a word. */
   terminate (): void
 }

@@ -117,7 +117,7 @@ describe('clients as they are', () => {
 
   before(async () => {
     app = Fastify() as unknown as FastifyInstance
-    await app.register(lifeline, { receipts: true, drain: { timeout: 0 }, closeTimeout: 200 })
+    await app.register(lifeline, { receipts: true, shutdown: { timeout: 0 }, closeTimeout: 200 })
     app.get('/live', { websocket: true }, (socket, { fd }) => { sockets.set(fd, socket) })
     app.get('/page', (_request, reply) => reply.type('text/html').send(`<!doctype html><title>receipts</title><script>
       const socket = new WebSocket('ws://' + location.host + '/live'); ${CLIENT}

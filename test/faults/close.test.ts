@@ -14,11 +14,11 @@ import { createNetwork } from './support/network.js'
 
 test('fastify.close() tells the live 1012, waits for no one longer than it may, and the process ends by itself (field 10)', async (t) => {
   if (!needs(t, 'namespaces')) return
-  const drain = { timeout: 2000 }
+  const shutdown = { timeout: 2000 }
   const closeTimeout = 1000
   const network = createNetwork(t, 'lost', 'live')
   const { lost, live } = network.groups
-  const server = await startRemote(t, { host: '0.0.0.0', prefix: network.server, lifeline: { drain, closeTimeout, backpressure: { limit: 64 * 1024 * 1024 } } })
+  const server = await startRemote(t, { host: '0.0.0.0', prefix: network.server, lifeline: { shutdown, closeTimeout, backpressure: { limit: 64 * 1024 * 1024 } } })
   const url = (host: string, path: string): string => `ws://${host}:${server.port}/${path}`
   const [blackholed, mute, paused, deaf, well] = await Promise.all(
     [lost, live, live, live, live].map((group) => startFleet(t, group.prefix)))
@@ -50,7 +50,7 @@ test('fastify.close() tells the live 1012, waits for no one longer than it may, 
   }
   const took = await closing
   t.diagnostic(`fastify.close() with 320 connections took ${Math.round(took)} ms`)
-  assert.ok(took <= drain.timeout + closeTimeout + BUSY, `it took ${took} ms`)
+  assert.ok(took <= shutdown.timeout + closeTimeout + BUSY, `it took ${took} ms`)
   const code = await Promise.race([server.exited, sleep(5000, 'it still runs', { ref: false })])
   assert.equal(code, 0)
 })

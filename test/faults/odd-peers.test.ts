@@ -33,7 +33,7 @@ const each = <T>(call: (index: number) => Promise<T>, count = CLIENTS): Promise<
 async function serve (t: TestContext, options: LifelineOptions, more: (app: FastifyInstance) => unknown = () => {}): Promise<App & { sockets: Map<number, WebSocket> }> {
   const sockets = new Map<number, WebSocket>()
   const app = await start(t, {
-    options: { drain: { timeout: 100 }, closeTimeout: 100, ...options },
+    options: { shutdown: { timeout: 100 }, closeTimeout: 100, ...options },
     routes: async (app) => {
       app.get('/', { websocket: true }, (socket, { fd }) => { sockets.set(fd, socket) })
       await more(app)

@@ -135,7 +135,7 @@ const members = (...names: string[]): fc.Arbitrary<object> => fc.record(Object.f
 const options = fc.record({
   heartbeat: fc.oneof(fc.constant(false), members('interval', 'timeout'), anything),
   backpressure: fc.oneof(members('limit', 'low', 'policy', 'total', 'stallTimeout'), anything),
-  drain: fc.oneof(members('window', 'timeout', 'reconnect'), anything),
+  shutdown: fc.oneof(members('window', 'timeout', 'reconnect'), anything),
   limits: fc.oneof(members('payload', 'connections', 'perAddress', 'messageRate', 'byteRate', 'policy', 'firstMessage', 'pongRate'), anything),
   origins: fc.oneof(fc.webUrl(), fc.constant(/x/), anything),
   maxAge: value,
@@ -154,8 +154,8 @@ test('options: taken whole, or refused with an error that says why', () => {
   let taken = 0
   fc.assert(fc.property(fc.oneof(options, fc.record({ maxAge: value, limits: members('messageRate', 'policy') }, { requiredKeys: [] })), (given) => {
     try {
-      const { heartbeat, limits, drain, backpressure } = readOptions(given as never)
-      for (const ms of [drain.window, drain.timeout, ...(heartbeat === null ? [] : [heartbeat.interval, heartbeat.timeout])]) assert.ok(Number.isInteger(ms) && ms >= 0)
+      const { heartbeat, limits, shutdown, backpressure } = readOptions(given as never)
+      for (const ms of [shutdown.window, shutdown.timeout, ...(heartbeat === null ? [] : [heartbeat.interval, heartbeat.timeout])]) assert.ok(Number.isInteger(ms) && ms >= 0)
       assert.ok(backpressure.low <= backpressure.limit && limits.messageRate > 0 && limits.payload > 0)
       taken++
     } catch (error) {

@@ -60,7 +60,8 @@ for (const by of ['safePush in a listener', 'connection.push in a loop over mess
     const cleanups: Array<() => unknown> = []
     before(async () => {
       server = await start({ after: (cleanup: () => unknown) => { cleanups.push(cleanup) } } as unknown as TestContext, {
-        options: { limits: { payload: 2 * 1024 * 1024 } },
+        // Some cases send 1 MiB in fragments of 64 bytes.
+        options: { limits: { payload: 2 * 1024 * 1024 }, websocket: { options: { maxFragments: 16 * 1024 } } },
         routes: (app) => {
           if (by === 'safePush in a listener') {
             app.get('/', { websocket: true }, (socket, { fd }) => {

@@ -14,7 +14,7 @@ import { connect, ended, start, until } from '../support/app.js'
 const KIB = 1024
 const limit = 256 * KIB
 /** At the end of a test nobody waits for those who do not read. */
-const quick = { drain: { timeout: 100 }, closeTimeout: 100 }
+const quick = { shutdown: { timeout: 100 }, closeTimeout: 100 }
 const routes = (app: FastifyInstance): unknown => app.get('/', { websocket: true }, () => {})
 
 /** Pushes messages of so many bytes until one is not taken; gives how many were. */
@@ -224,6 +224,59 @@ test('pipeline(source, connection.writable()) flows at the speed of the peer', a
   assert.equal(app.lifeline.stats().pushes.full, 0)
 })
 
+test('a chunk that meets a full connection waits for its turn: it is no push that was refused', async (t) => {
+  const { app, url } = await start(t, { options: { backpressure: { limit }, ...quick }, routes })
+  const client = await connect(t, url)
+  const [connection] = app.lifeline
+  const told: string[] = []
+  for (const event of ['full', 'drop'] as const) app.lifeline.on(event, () => { told.push(event) })
+  client.pause()
+  // Past `low`, and so near the limit that the chunk does not fit.
+  while (connection!.bufferedBytes <= limit / 2) connection!.push(Buffer.alloc(limit / 2))
+  const before = app.lifeline.stats().pushes
+  const got = new Promise((resolve) => { client.on('message', (data: Buffer) => { if (data.length === limit - 1) resolve(true) }) })
+  const written = new Promise((resolve) => { connection!.writable().write(Buffer.alloc(limit - 1), resolve) })
+  await new Promise((resolve) => { setImmediate(resolve) })
+  assert.deepEqual(app.lifeline.stats().pushes, before, 'it has not been pushed yet')
+  client.resume()
+  assert.equal(await written, null)
+  assert.equal(await got, true)
+  const { pushes, dropped } = app.lifeline.stats()
+  assert.equal(pushes.sent + pushes.buffered, before.sent + before.buffered + 1)
+  assert.deepEqual([pushes.full, dropped.full, told], [0, 0, []])
+})
+
+for (const policy of ['drop', 'close'] as const) {
+  for (const receipts of [false, true]) {
+    test(`several writables share the room of a connection (policy: ${policy}, receipts: ${receipts}): all comes, in the order of each, and never more than the limit waits`, { timeout: 20_000 }, async (t) => {
+      const { app, url } = await start(t, { options: { backpressure: { limit: 100_000, low: 10_000, policy }, ...(receipts && { receipts: { limit: 200_000 } }), ...quick }, routes })
+      const client = await connect(t, url)
+      const [connection] = app.lifeline
+      let most = 0
+      const got = new Map<number, number>()
+      let wrong = 0
+      client.on('message', (data: Buffer) => {
+        const next = got.get(data[0]!) ?? 0
+        if (data[1] !== next) wrong++
+        got.set(data[0]!, next + 1)
+      })
+      const source = (name: number): Readable => Readable.from((function * () {
+        for (let i = 0; i < 100; i++) {
+          most = Math.max(most, connection!.bufferedBytes)
+          yield Buffer.concat([Buffer.from([name, i]), Buffer.alloc(80_000)])
+        }
+      })())
+      await Promise.all([1, 2, 3].map(async (name) => { await pipeline(source(name), connection!.writable()) }))
+      await until('all has come', () => [...got.values()].every((count) => count === 100) && got.size === 3)
+      assert.equal(wrong, 0)
+      assert.ok(most <= 100_000, `${most} bytes waited`)
+      const { pushes, dropped } = app.lifeline.stats()
+      assert.deepEqual([pushes.full, dropped.full, pushes.sent + pushes.buffered], [0, 0, 300])
+      assert.equal(connection!.state, 'open')
+    })
+  }
+}
+
 test('writable() takes objects in object mode, and strings as text', async (t) => {
   const { app, url } = await start(t, { routes })
   const client = await connect(t, url)
@@ -266,7 +319,7 @@ test('writing in the turn in which the connection closes destroys the stream, an
 })
 
 for (const heartbeat of [{ interval: 200, timeout: 200 }, false] as const) {
-  test(`a peer that speaks, but takes nothing of what waits for stallTimeout, is ended (heartbeat: ${heartbeat !== false})`, async (t) => {
+  test(`a peer that speaks, but takes nothing of what waits for stallTimeout, is ended (heartbeat: ${heartbeat !== false})`, { timeout: 10_000 }, async (t) => {
     const { app, url } = await start(t, { options: { heartbeat, backpressure: { limit, stallTimeout: 1000 }, ...quick }, routes })
     const client = await connect(t, url)
     const [connection] = app.lifeline
@@ -306,7 +359,7 @@ test('a peer that reads on takes very many small messages in no time (compressed
   const got = count(client)
   const [connection] = app.lifeline
   client.pause()
-  const many = 100_000
+  const many = 30_000
   for (let i = 0; i < many; i++) connection!.push('x')
   let longest = 0
   let last = performance.now()

@@ -2,8 +2,11 @@
  * Peers that keep us busy: what they cause is bounded, in time and in memory.
  */
 import assert from 'node:assert/strict'
+import { pbkdf2, randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { promisify } from 'node:util'
+import { deflateRawSync } from 'node:zlib'
 import WebSocket from 'ws'
 import { ended, opened, start, until } from '../support/app.js'
 import { frame, opcode } from '../support/frames.js'
@@ -22,7 +25,7 @@ function answerLate (t: TestContext, peer: RawClient, ms: number): void {
 for (const receipts of [true, false]) {
   test(`the shutdown waits for what was there when it began, and not for what is pushed later (receipts: ${receipts})`, async (t) => {
     // Longer than any test may take.
-    const { app, url } = await start(t, { options: { receipts, heartbeat: false, drain: { timeout: 600_000 } }, routes: (app) => app.get('/', { websocket: true }, () => {}) })
+    const { app, url } = await start(t, { options: { receipts, heartbeat: false, shutdown: { timeout: 600_000 } }, routes: (app) => app.get('/', { websocket: true }, () => {}) })
     const opening = opened(app)
     const peer = await dial(t, url, { answers: false })
     answerLate(t, peer, 40)
@@ -47,7 +50,7 @@ for (const receipts of [true, false]) {
 }
 
 test('the shutdown does wait until what was there has been taken, though more is pushed behind it all the time', async (t) => {
-  const { app, url } = await start(t, { options: { heartbeat: false, drain: { timeout: 600_000 }, backpressure: { limit: 64 * 1024 * 1024 } }, routes: (app) => app.get('/', { websocket: true }, () => {}) })
+  const { app, url } = await start(t, { options: { heartbeat: false, shutdown: { timeout: 600_000 }, backpressure: { limit: 64 * 1024 * 1024 } }, routes: (app) => app.get('/', { websocket: true }, () => {}) })
   const opening = opened(app)
   const peer = await dial(t, url)
   const connection = await opening
@@ -82,7 +85,7 @@ const classes: Record<string, typeof WebSocket | undefined> = {
 
 for (const [name, Class] of Object.entries(classes)) {
   test(`a peer that pings and reads nothing makes no more than 64 KiB of answers wait; the last is answered when it reads (${name})`, async (t) => {
-    const { app, url } = await start(t, { options: { heartbeat: false, limits: { pongRate: Infinity }, drain: { timeout: 200 }, closeTimeout: 200 }, routes: (app) => app.get('/', { websocket: true }, () => {}) })
+    const { app, url } = await start(t, { options: { heartbeat: false, limits: { pongRate: Infinity }, shutdown: { timeout: 200 }, closeTimeout: 200 }, routes: (app) => app.get('/', { websocket: true }, () => {}) })
     if (Class !== undefined) (app.websocketServer.options as { WebSocket?: unknown }).WebSocket = Class
     const peer = await dial(t, url)
     peer.socket.pause()
@@ -105,3 +108,27 @@ for (const [name, Class] of Object.entries(classes)) {
     assert.ok(peer.received.length < sent)
   })
 }
+
+test('a live peer is not dead while zlib is not done with what it has sent', async (t) => {
+  const work = promisify(pbkdf2)
+  const [rounds, began] = [200_000, performance.now()]
+  await work('a', 'b', rounds, 32, 'sha256')
+  const enough = Math.ceil(900 / (performance.now() - began)) * rounds
+  const threads = Number(process.env.UV_THREADPOOL_SIZE ?? 4)
+  const got: string[] = []
+  const { app, url } = await start(t, {
+    options: { heartbeat: { interval: 150, timeout: 150 }, websocket: { options: { perMessageDeflate: true } } },
+    routes: (app) => app.get('/', { websocket: true }, (socket) => { socket.on('message', (data) => { got.push(String(data)) }) })
+  })
+  const opening = opened(app)
+  const peer = await dial(t, url, { deflate: true })
+  const connection = await opening
+  // The threads that zlib shares with others are busy for some time: all that follows waits in their queue.
+  const busy = Promise.all(Array.from({ length: threads }, () => work('a', 'b', enough, 32, 'sha256')))
+  // Past 16 KiB ws reads no further.
+  const texts = Array.from({ length: 2 }, () => randomBytes(20_000).toString('base64'))
+  for (const text of texts) peer.socket.write(frame(opcode.text, deflateRawSync(Buffer.from(text)), { rsv: 4 }))
+  await busy
+  await until('both have come', () => got.length === 2 || connection.state === 'closed')
+  assert.deepEqual([connection.state === 'closed' ? (await connection.closed).cause : null, got.join() === texts.join()], [null, true])
+})

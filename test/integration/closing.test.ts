@@ -218,10 +218,10 @@ const floods = {
 }
 
 for (const [name, { routes, underway, least }] of Object.entries(floods)) {
-  test(`close() during a flood ${name}, from peers that answer no close frame, settles within drain.timeout + closeTimeout`, async (t) => {
-    const drain = { timeout: 300 }
+  test(`close() during a flood ${name}, from peers that answer no close frame, settles within shutdown.timeout + closeTimeout`, async (t) => {
+    const shutdown = { timeout: 300 }
     const closeTimeout = 500
-    const { app, port, url, closed, errors } = await start(t, { options: { drain, closeTimeout }, routes })
+    const { app, port, url, closed, errors } = await start(t, { options: { shutdown, closeTimeout }, routes })
     // A masked binary frame of 1,000 bytes.
     const frame = Buffer.alloc(1_008)
     Buffer.from([0x82, 0xfe, 0x03, 0xe8]).copy(frame)
@@ -243,8 +243,8 @@ for (const [name, { routes, underway, least }] of Object.entries(floods)) {
     const began = performance.now()
     await app.close()
     const took = performance.now() - began
-    // A step of the drain early, so as not to be late.
-    assert.ok(took > least + closeTimeout - 50 && took < drain.timeout + closeTimeout + LATE, `close() took ${took} ms`)
+    // A step of the shutdown early, so as not to be late.
+    assert.ok(took > least + closeTimeout - 50 && took < shutdown.timeout + closeTimeout + LATE, `close() took ${took} ms`)
     assert.deepEqual(closed.map(({ cause, code }) => [cause, code]), Array(4).fill(['shutdown', 1012]))
     assert.deepEqual(errors(), [])
   })

@@ -70,7 +70,7 @@ test('what is no name of a group is the mistake of the programmer', async (t) =>
 })
 
 test('a broadcast to a group has an end, though a listener leaves the group and joins it again at each message', async (t) => {
-  const { app, url } = await start(t, { options: { backpressure: { limit: 1, low: 0 }, drain: { timeout: 100 }, closeTimeout: 100 }, routes: (app) => app.get('/', { websocket: true }, () => {}) })
+  const { app, url } = await start(t, { options: { backpressure: { limit: 1, low: 0 }, shutdown: { timeout: 100 }, closeTimeout: 100 }, routes: (app) => app.get('/', { websocket: true }, () => {}) })
   for (const client of await Promise.all([1, 2].map(() => connect(t, url)))) client.pause()
   for (const connection of app.lifeline) {
     connection.join('room')
@@ -88,7 +88,7 @@ test('a broadcast to a group has an end, though a listener leaves the group and 
 })
 
 test('who has left the group while it is told gets nothing', async (t) => {
-  const { app, url } = await start(t, { options: { backpressure: { limit: 1, low: 0 }, drain: { timeout: 100 }, closeTimeout: 100 }, routes: (app) => app.get('/', { websocket: true }, () => {}) })
+  const { app, url } = await start(t, { options: { backpressure: { limit: 1, low: 0 }, shutdown: { timeout: 100 }, closeTimeout: 100 }, routes: (app) => app.get('/', { websocket: true }, () => {}) })
   const clients = await Promise.all([1, 2].map(() => connect(t, url)))
   const [full, other] = app.lifeline
   for (const connection of [full!, other!]) connection.join('room')

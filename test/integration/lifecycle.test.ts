@@ -239,8 +239,8 @@ test('fastify.close() waits for what is buffered, and it all arrives', async (t)
   await closing
 })
 
-test('drain.window spreads the closing (field 11)', async (t) => {
-  const { app, url, closed } = await start(t, { options: { drain: { window: 500, timeout: 1_000 } }, routes: silent })
+test('shutdown.window spreads the closing (field 11)', async (t) => {
+  const { app, url, closed } = await start(t, { options: { shutdown: { window: 500, timeout: 1_000 } }, routes: silent })
   await Promise.all(Array.from({ length: 10 }, () => connect(t, url)))
   await app.close()
   const times = closed.map(({ closedAt }) => closedAt)

@@ -3,11 +3,17 @@
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import fastifyWebsocket from '@fastify/websocket'
 import WebSocket from 'ws'
 import { connect, ended, level, opened, start, until } from '../support/app.js'
+import type { Setup } from '../support/app.js'
 import { frame, opcode } from '../support/frames.js'
 import { dial } from '../support/raw-client.js'
 import { refused } from '../support/refused.js'
@@ -16,7 +22,7 @@ const silent = (path = '/') => (app: any): void => { app.get(path, { websocket: 
 
 for (const [way, before] of [['alone', undefined], ['beside @fastify/websocket of the app\'s own', async (app: any) => { await app.register(fastifyWebsocket) }]] as const) {
   test(`${way}: past limits.connections an upgrade gets a 503 that says when to come back, and a place that is left is given again`, async (t) => {
-    const { app, url, lines } = await start(t, { ...(before && { before }), options: { limits: { connections: 2 }, drain: { reconnect: 3000 } }, routes: silent() })
+    const { app, url, lines } = await start(t, { ...(before && { before }), options: { limits: { connections: 2 }, shutdown: { reconnect: 3000 } }, routes: silent() })
     const first = await connect(t, url)
     await connect(t, url)
     for (let i = 0; i < 5; i++) {
@@ -33,6 +39,41 @@ for (const [way, before] of [['alone', undefined], ['beside @fastify/websocket o
     assert.equal((await refused(t, url)).status, 503)
     assert.equal(lines.filter(({ level: at }) => at === level.error).length, 0)
     assert.deepEqual(lines.filter(({ level: at }) => at === level.warn).map(({ msg, limit }) => [msg, limit]), [['lifeline: an upgrade was refused: limits.connections, 2, is reached', 'connections']])
+  })
+}
+
+for (const [way, setup] of [
+  ['of ours', (server: Server) => ({ options: { websocket: { options: { server } } } })],
+  ['of the app\'s', (server: Server) => ({ before: async (app: any) => await app.register(fastifyWebsocket, { options: { server } }) })]
+] as const) {
+  test(`limits, upgradeTimeout and the end of refused sockets hold on another server too, given to @fastify/websocket ${way}`, { timeout: 10_000 }, async (t) => {
+    const server = createServer()
+    t.after(() => { server.close() })
+    const { before, options }: Setup = setup(server)
+    const { app } = await start(t, {
+      ...(before && { before }),
+      options: { ...options, limits: { connections: 2 }, upgradeTimeout: 100, closeTimeout: 200 },
+      routes: (app) => {
+        app.get('/', { websocket: true }, () => {})
+        app.get('/never', { websocket: true, preValidation: async () => await new Promise(() => {}) }, () => {})
+      }
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const client = await connect(t, url)
+    assert.equal((await refused(t, `${url}/never`)).status, 503)
+    assert.equal(app.lifeline.stats().upgrades.timedOut, 1)
+    await connect(t, url)
+    for (let i = 0; i < 3; i++) assert.equal((await refused(t, url)).status, 503)
+    assert.equal(app.lifeline.stats().limited.connections, 3)
+    assert.equal(app.lifeline.size, 2)
+    const over = ended(app)
+    client.close()
+    await over
+    await connect(t, url)
+    const count = promisify(server.getConnections.bind(server))
+    await until('the refused have gone', async () => await count() === 2)
   })
 }
 
@@ -94,6 +135,54 @@ test('an upgrade that fails later, or whose client leaves meanwhile, gives its p
   await new Promise((resolve) => { setImmediate(resolve) })
   gone.terminate()
   await until('its place is free', async () => await connect(t, url).then(() => true, () => false))
+})
+
+test('early hints, and a hook that takes its time behind them, let nobody past limits.connections', { timeout: 10_000 }, async (t) => {
+  const { app, url } = await start(t, {
+    options: { limits: { connections: 1 } },
+    routes: (app) => {
+      app.addHook('onRequest', async (_request, reply) => {
+        reply.raw.writeEarlyHints({ link: '</a.css>; rel=preload; as=style' })
+        // Longer than the ledger takes to look at it.
+        await sleep(600)
+      })
+      app.get('/', { websocket: true }, () => {})
+    }
+  })
+  const first = connect(t, url)
+  await sleep(400)
+  // It is refused with its hints, or before them.
+  assert.equal((await refused(t, url)).status, 503)
+  await first
+  assert.equal(app.lifeline.size, 1)
+  const over = ended(app)
+  ;(await first).close()
+  await over
+  await connect(t, url)
+})
+
+test('who takes a socket for itself has its place until that is over', { timeout: 10_000 }, async (t) => {
+  let theirs: Duplex | undefined
+  const { url } = await start(t, {
+    options: { limits: { connections: 1 } },
+    routes: (app) => {
+      app.get('/', { websocket: true }, () => {})
+      app.get('/taken', {
+        preValidation: async (request, reply) => {
+          reply.hijack()
+          theirs = request.raw.socket
+          app.websocketServer.handleUpgrade(request.raw, theirs, Buffer.alloc(0), () => {})
+        }
+      }, () => {})
+    }
+  })
+  const client = await connect(t, `${url}/taken`)
+  await sleep(600)
+  assert.equal((await refused(t, url)).status, 503)
+  const over = once(theirs!, 'close')
+  client.terminate()
+  await over
+  await connect(t, url)
 })
 
 test('past limits.perAddress an upgrade gets a 429; behind a proxy the addresses are those of its clients', async (t) => {
@@ -308,6 +397,89 @@ test('a flood of pings gets as many pongs as pongRate allows, the last of them i
   await client.until(() => of('binary').length > 0)
   assert.ok(app.lifeline.stats().limited.pongRate >= 5000 - of('pong').length)
   assert.equal(app.lifeline.size, 1)
+})
+
+for (const kind of ['ping', 'pong'] as const) {
+  test(`a rate holds for a flood of ${kind}s, though the heartbeat looks at who is paused, and though somebody waits for a receipt`, async (t) => {
+    for (const waits of [false, true]) {
+      let read = 0
+      const { app, url } = await start(t, {
+        options: { heartbeat: { interval: 100, timeout: 100 }, limits: { messageRate: 100 } },
+        routes: (app) => app.get('/', { websocket: true }, (socket) => { socket.on(kind, () => { read++ }) })
+      })
+      const opening = opened(app)
+      const peer = await dial(t, url)
+      const connection = await opening
+      const block = Buffer.concat(Array.from({ length: 10_000 }, () => frame(opcode[kind])))
+      const pump = (): void => { while (peer.socket.write(block)); }
+      peer.socket.on('drain', pump)
+      pump()
+      await until('it has been slowed down', () => app.lifeline.stats().limited.messageRate > 0)
+      const delivery = waits ? connection.deliver('x', { timeout: 1_500 }) : sleep(1_500)
+      await delivery
+      // What has come in 64 KiB is taken; beside that 1 MiB, or while somebody waits 8 MiB, each counted with 168 bytes more than it has.
+      assert.ok(read < (waits ? 50_000 : 7_000) + 3 * 11_000, `${read} were read`)
+      assert.equal(connection.state, 'open')
+      peer.socket.removeListener('drain', pump)
+    }
+  })
+
+  test(`a flood of ${kind}s of one peer leaves the others their turn: no more than two times 64 KiB of it are taken in one`, async (t) => {
+    let read = 0
+    const { url } = await start(t, {
+      options: { heartbeat: false },
+      routes: (app) => app.get('/', { websocket: true }, (socket) => { socket.on(kind, () => { read++ }) })
+    })
+    const peer = await dial(t, url)
+    const block = Buffer.concat(Array.from({ length: 100_000 }, () => frame(opcode[kind])))
+    // What is in one turn: between two immediates.
+    const turns: number[] = []
+    let before = 0
+    let counting = true
+    const count = (): void => {
+      turns.push(read - before)
+      before = read
+      if (counting) setImmediate(count)
+    }
+    setImmediate(count)
+    peer.socket.write(block)
+    peer.socket.write(block)
+    // The kernel of the server takes some of it while nobody reads.
+    for (let end = performance.now() + 100; performance.now() < end;);
+    await until('all has come', () => read === 200_000)
+    counting = false
+    assert.ok(Math.max(...turns) <= 22_000, `${Math.max(...turns)} in one turn`)
+  })
+}
+
+test('a message in more fragments than the largest has 4 KiB ends the connection with 1008, whatever comes between them', { timeout: 20_000 }, async (t) => {
+  const { app, url } = await start(t, { options: { heartbeat: false }, routes: (app) => app.get('/', { websocket: true }, (socket) => { socket.on('message', () => {}) }) })
+  const over = ended(app)
+  const peer = await dial(t, url)
+  const between = Buffer.concat(Array.from({ length: 500 }, () => frame(opcode.pong, Buffer.alloc(125))))
+  const part = frame(opcode.continuation, 'x', { fin: false })
+  const { arrayBuffers } = process.memoryUsage()
+  let most = 0
+  peer.socket.write(frame(opcode.binary, 'x', { fin: false }))
+  for (let i = 0; i < 1_000 && app.lifeline.stats().limited.payload === 0; i++) {
+    peer.socket.write(Buffer.concat([part, between]))
+    await new Promise(setImmediate)
+    most = Math.max(most, process.memoryUsage().arrayBuffers - arrayBuffers)
+  }
+  const { cause, code } = await over
+  assert.deepEqual([cause, code], ['limit', 1008])
+  // 257 of 64 KiB are 16 MiB; what the client has under way is here as well.
+  assert.ok(most < 40 * 1024 * 1024, `${most} bytes`)
+})
+
+test('who sends the largest message in fragments of 4 KiB gets it through', async (t) => {
+  let got = 0
+  const { url } = await start(t, { options: { heartbeat: false }, routes: (app) => app.get('/', { websocket: true }, (socket) => { socket.on('message', (data: Buffer) => { got = data.length }) }) })
+  const peer = await dial(t, url)
+  const fragment = Buffer.alloc(4_096, 'x')
+  for (let i = 0; i < 256; i++) peer.socket.write(frame(i === 0 ? opcode.binary : opcode.continuation, fragment, { fin: false }))
+  peer.socket.write(frame(opcode.continuation))
+  await until('it has come', () => got === 1_048_576)
 })
 
 test('connection.expire closes with 4401 when the time has come; a later time extends it', async (t) => {

@@ -28,7 +28,7 @@ async function serve (t: TestContext, options: LifelineOptions, handler: (connec
   let opening!: (world: Omit<World, 'peer' | 'app'>) => void
   const opened = new Promise<Omit<World, 'peer' | 'app'>>((resolve) => { opening = resolve })
   const app = await start(t, {
-    options: { drain: { timeout: 200 }, closeTimeout: 200, ...options },
+    options: { shutdown: { timeout: 200 }, closeTimeout: 200, ...options },
     routes: (app) => app.get('/', { websocket: true }, (socket: WebSocket, request: FastifyRequest) => {
       const connection = app.lifeline.of(request)
       opening({ connection, socket, stream: request.raw.socket })
@@ -246,7 +246,7 @@ test('a peer that dies while somebody waits is found although reading is paused'
 })
 
 test('the shutdown hears of what has arrived although reading is paused', async (t) => {
-  const { peer, connection, app } = await serve(t, { receipts: true, heartbeat: false, drain: { timeout: 600_000 } })
+  const { peer, connection, app } = await serve(t, { receipts: true, heartbeat: false, shutdown: { timeout: 600_000 } })
   connection.pauseReading()
   send(peer, 3_000)
   for (let i = 0; i < 10; i++) connection.push(`message ${i}`)

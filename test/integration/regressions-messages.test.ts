@@ -139,7 +139,7 @@ test('messages that are held because the app has paused are not taken for unread
 
 test('a refused client that reads nothing is let go of, and does not hold up fastify.close()', async (t) => {
   const { app, port } = await start(t, {
-    options: { closeTimeout: 200, upgradeTimeout: 200, drain: { timeout: 100 } },
+    options: { closeTimeout: 200, upgradeTimeout: 200, shutdown: { timeout: 100 } },
     routes: (app) => { app.setNotFoundHandler(async () => 'x'.repeat(20_000_000)) }
   })
   const socket = connectSocket({ port, host: '127.0.0.1' })
@@ -209,7 +209,7 @@ test('no push gets into a message whose fragment the app sent with fin: undefine
 
 test('at shutdown a connection that waits for its turn is closed by it, also where @fastify/websocket closes at once', async (t) => {
   const { app, url, closed } = await start(t, {
-    options: { drain: { window: 300, timeout: 2000 } },
+    options: { shutdown: { window: 300, timeout: 2000 } },
     before: (app) => app.register(fastifyWebsocket),
     routes: silent
   })

@@ -12,7 +12,8 @@ import fastifyWebsocket from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
 import WebSocket from 'ws'
 import { Heartbeat } from '../../src/core/heartbeat.js'
-import { Wheel } from '../../src/core/wheel.js'
+import { Counts } from '../unit/core/peer.js'
+import { Wheel } from '../../src/core/time/wheel.js'
 import { readOptions } from '../../src/plugin/options.js'
 import { connect, ended, start, until } from '../support/app.js'
 
@@ -85,11 +86,11 @@ test('a close code that ws refuses has changed nothing', async (t) => {
   assert.deepEqual([(await end).cause, (await end).code], ['reset', 1006])
 })
 
-test('a sweep before the first turn of the wheel counts', () => {
+test('a sweep before the first slot of the wheel is over counts', () => {
   const wheel = new Wheel(10)
-  const heartbeat = new Heartbeat(wheel, { stallTimeout: 3_000, closeTimeout: 200 }, { pings: 0, lost: 0 })
+  const heartbeat = new Heartbeat(wheel, { stallTimeout: 3_000, closeTimeout: 200 }, new Counts())
   let asks = 0
-  const wire = { heard: () => 0, advance: () => 0, backlog: () => 0, span: () => 0, waiting: () => 0, phase: () => 'reading' as const, beat: () => ++asks, beatenAt: () => NaN, peek: () => false }
+  const wire = { deaf: false, heard: () => 0, advance: () => 0, backlog: () => 0, span: () => 0, waiting: () => 0, phase: () => 'reading' as const, beat: () => ++asks, beatenAt: () => NaN, peek: () => false }
   const peer = { wire, protected: false, closing () {}, lost () {}, stalled () {} }
   const pulses = [heartbeat.watch(peer, null)]
   heartbeat.sweep(pulses, 100)

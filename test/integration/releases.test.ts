@@ -13,7 +13,7 @@ import { connect, start } from '../support/app.js'
 import { collect } from '../support/memory.js'
 
 async function one (t: TestContext): Promise<Connection> {
-  const app = await start(t, { options: { drain: { timeout: 200 } }, routes: (app) => app.get('/', { websocket: true }, (socket) => { socket.on('message', () => {}) }) })
+  const app = await start(t, { options: { shutdown: { timeout: 200 } }, routes: (app) => app.get('/', { websocket: true }, (socket) => { socket.on('message', () => {}) }) })
   const client = await connect(t, app.url)
   client.on('message', () => {})
   const [connection] = app.app.lifeline
@@ -68,8 +68,8 @@ for (const [name, use] of Object.entries(uses)) {
   test(`${name} is let go of`, async (t) => {
     const connection = await one(t)
     const kept = await left(() => use(connection))
-    // The last may still be on the stack, or in a register.
-    assert.ok(kept <= 2, `${kept} of ${COUNT} are kept`)
+    // What leaks is kept each time. The last few may still be on the stack, in a register, or in code that was just made faster.
+    assert.ok(kept <= COUNT / 20, `${kept} of ${COUNT} are kept`)
   })
 }
 

@@ -207,6 +207,20 @@ for (const given of [undefined, null, 0, -1, NaN, '1']) {
   })
 }
 
+for (const name of ['maxFragments', 'maxBufferedChunks']) {
+  test(`nor does websocket.options.${name}, what it may be instead`, async (t) => {
+    for (const given of [null, -1, NaN, '1']) {
+      const app = Fastify()
+      t.after(() => app.close())
+      await assert.rejects(async () => { await app.register(lifeline, { websocket: { options: { [name]: given } } as never }) }, { code: 'FST_ERR_LIFELINE_OPTION', message: new RegExp(name) })
+    }
+    const app = Fastify()
+    t.after(() => app.close())
+    await app.register(lifeline, { websocket: { options: { [name]: undefined } } as never })
+    assert.ok(app.websocketServer.options[name as 'maxFragments']! > 0)
+  })
+}
+
 test('two limits of the payload that are not the same are an error, for one of them would not hold', async (t) => {
   await assert.rejects(start(t, { options: { limits: { payload: 100 }, websocket: { options: { maxPayload: 10_000 } } } }), { code: 'FST_ERR_LIFELINE_OPTION', message: /limits\.payload/ })
   const { app } = await start(t, { options: { limits: { payload: 100 }, websocket: { options: { maxPayload: 100 } } } })

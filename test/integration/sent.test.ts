@@ -19,7 +19,7 @@ interface Here { app: App, connection: Connection, socket: WebSocket, over: Prom
 
 async function serve (t: TestContext, options: LifelineOptions): Promise<{ app: App, sockets: WebSocket[] }> {
   const sockets: WebSocket[] = []
-  const app = await start(t, { options: { drain: { timeout: 200 }, ...options }, routes: (app) => { app.get('/', { websocket: true }, (socket) => { sockets.push(socket) }) } })
+  const app = await start(t, { options: { shutdown: { timeout: 200 }, ...options }, routes: (app) => { app.get('/', { websocket: true }, (socket) => { sockets.push(socket) }) } })
   return { app, sockets }
 }
 
@@ -315,7 +315,7 @@ describe('a large message that the app sends itself', { concurrency: true }, () 
   })
 
   test('of which the shutdown waits for all that was there when it began', async (t) => {
-    const { app, connection, socket, peer, over } = await withPeer(t, { drain: { timeout: 600_000 }, heartbeat: false })
+    const { app, connection, socket, peer, over } = await withPeer(t, { shutdown: { timeout: 600_000 }, heartbeat: false })
     peer.socket.pause()
     for (let i = 0; i < 32; i++) socket.send(large(65))
     const closing = app.app.close()

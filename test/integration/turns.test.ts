@@ -14,7 +14,7 @@ interface Both { open: Connection, gone: Connection, app: App }
 
 async function both (t: TestContext): Promise<Both> {
   const app = await start(t, {
-    options: { receipts: { limit: 1000 }, drain: { timeout: 200 }, closeTimeout: 200 },
+    options: { receipts: { limit: 1000 }, shutdown: { timeout: 200 }, closeTimeout: 200 },
     routes: (app) => app.get('/', { websocket: true }, (socket) => { socket.on('message', () => {}) })
   })
   await connect(t, app.url)

@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { connect as connectSocket } from 'node:net'
 import type { Socket } from 'node:net'
 import { test } from 'node:test'
-import { connect, start, until } from '../support/app.js'
+import fastifyWebsocket from '@fastify/websocket'
+import { connect, level, start, until } from '../support/app.js'
 import { tries } from '../support/proof.js'
 import { sockets, startRemote } from '../support/remote.js'
 import type { Remote } from '../support/remote.js'
@@ -192,3 +193,46 @@ test('an accepted upgrade outlives upgradeTimeout', async (t) => {
   assert.equal(client.readyState, client.OPEN)
   assert.equal(connection!.state, 'open')
 })
+
+for (const theirs of [false, true]) {
+  test(`${theirs ? '@fastify/websocket of the app' : '@fastify/websocket of ours'}: 50 upgrades behind a request that is under way are refused in their turn, and fill no log`, async (t) => {
+    let answer!: () => void
+    const answered = new Promise<void>((resolve) => { answer = resolve })
+    let asked = 0
+    const { app, url, port, lines } = await start(t, {
+      before: (app) => theirs ? app.register(fastifyWebsocket) : undefined,
+      routes: (app) => {
+        app.get('/slow', { logLevel: 'silent' }, async () => {
+          asked++
+          await answered
+          return 'slow'
+        })
+        app.get('/', { websocket: true }, (socket) => { socket.on('message', () => { socket.send('here') }) })
+      }
+    })
+    const [before, said] = [sockets(process.pid), lines.length]
+    const heard = Promise.all(Array.from({ length: 50 }, async () => {
+      const socket = connectSocket({ port, host: '127.0.0.1', allowHalfOpen: true })
+      let heard = ''
+      socket.setEncoding('latin1').on('data', (chunk) => { heard += chunk })
+      socket.write('GET /slow HTTP/1.1\r\nHost: x\r\n\r\n' + request('/'))
+      await once(socket, 'end')
+      socket.destroy()
+      return heard
+    }))
+    await until('all are refused', () => app.lifeline.stats().upgrades.refused === 50)
+    assert.equal(asked, 50)
+    answer()
+    for (const answers of await heard) {
+      assert.match(answers, /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\nslowHTTP\/1\.1 503 Service Unavailable\r\n/)
+    }
+    await until('no socket is left', () => sockets(process.pid) <= before)
+    assert.deepEqual(app.lifeline.stats().upgrades, { refused: 50, timedOut: 0 })
+    assert.deepEqual(lines.slice(said).filter((line) => line.level > level.debug), [])
+    const client = await connect(t, url)
+    client.send('?')
+    assert.equal(String((await once(client, 'message'))[0]), 'here')
+    await app.close()
+    assert.equal(app.server.listenerCount('upgrade'), 0)
+  })
+}

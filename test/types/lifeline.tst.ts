@@ -45,12 +45,12 @@ describe('registering', () => {
       backpressure: { stallTimeout: 1 },
       closeTimeout: 1,
       upgradeTimeout: 1,
-      drain: { window: 0, timeout: 1 },
+      shutdown: { window: 0, timeout: 1 },
       limits: { payload: 1 },
       websocket: { options: { perMessageDeflate: true, verifyClient: () => true } }
     })
     expect<LifelineOptions['heartbeat']>().type.toBe<HeartbeatOptions | false | undefined>()
-    expect<LifelineOptions>().type.not.toBeAssignableFrom({ drain: { window: '1s' } })
+    expect<LifelineOptions>().type.not.toBeAssignableFrom({ shutdown: { window: '1s' } })
     expect<LifelineOptions>().type.not.toBeAssignableFrom({ limits: { payload: undefined } })
   })
 
@@ -272,7 +272,7 @@ describe('limits', () => {
     expect<LifelineOptions>().type.toBeAssignableFrom({
       limits: { payload: 1, connections: 1, perAddress: Infinity, messageRate: 0.5, byteRate: 1, policy: 'close', firstMessage: 1, pongRate: 1 },
       maxAge: 1,
-      drain: { reconnect: 0 }
+      shutdown: { reconnect: 0 }
     } as const)
     expect<LifelineOptions['origins']>().type.toBe<Origins | false | undefined>()
     expect<LifelineOptions>().type.toBeAssignableFrom({ origins: 'https://app.example' })

@@ -1,5 +1,5 @@
 /**
- * The arrows of DESIGN.md §5: who may import whom, types included. The checker reads source text,
+ * The arrows of ARCHITECTURE.md: who may import whom, types included. The checker reads source text,
  * so that a tree which breaks a rule can be written down here.
  */
 import assert from 'node:assert/strict'
@@ -10,8 +10,10 @@ import { fileURLToPath } from 'node:url'
 
 type Tree = Record<string, string>
 
-/** Bottom up. Siblings of a level do not know each other; a client shares the protocol and nothing else. */
-const LEVELS = [['protocol'], ['core'], ['transports', 'resume', 'cluster', 'observe'], ['api'], ['plugin'], ['index.ts']]
+const architecture = readFileSync(fileURLToPath(new URL('../../ARCHITECTURE.md', import.meta.url)), 'utf8').split(/^## /m).find((part) => part.startsWith('Rooms'))!
+
+/** Who may import whom, by the table of ARCHITECTURE.md. */
+const ROOMS = new Map([...architecture.matchAll(/^\| `([\w.]+)` \|([^|]*)\|/gm)].map(([, room, others]) => [room!, Array.from(others!.matchAll(/`(\w+)`/g), ([, other]) => other!)]))
 const LINES_MAX = 350
 
 interface Import { to: string, type: boolean }
@@ -28,7 +30,6 @@ function importsOf (text: string): Import[] {
 }
 
 const folderOf = (file: string): string => file.split('/')[0]!
-const levelOf = (file: string): number => LEVELS.findIndex((level) => level.includes(folderOf(file)))
 
 function check (tree: Tree): string[] {
   const wrong: string[] = []
@@ -37,7 +38,7 @@ function check (tree: Tree): string[] {
     const lines = text.split('\n').length - 1
     if (lines > LINES_MAX) wrong.push(`${file} has ${lines} lines`)
     const folder = folderOf(file)
-    if (levelOf(file) === -1 && folder !== 'client') wrong.push(`${file} is in no folder of the design`)
+    if (!ROOMS.has(folder)) wrong.push(`${file} is in no folder of the design`)
     const targets: string[] = []
     for (const { to, type } of importsOf(text)) {
       if (to.startsWith('.')) {
@@ -45,8 +46,7 @@ function check (tree: Tree): string[] {
         targets.push(target)
         if (!(target in tree)) wrong.push(`${file} imports ${to}, which is not there`)
         const other = folderOf(target)
-        const allowed = other === folder || (folder === 'client' ? other === 'protocol' : other !== 'client' && levelOf(target) < levelOf(file))
-        if (!allowed) wrong.push(`${file} imports ${other}`)
+        if (other !== folder && ROOMS.get(folder)?.includes(other) !== true) wrong.push(`${file} imports ${other}`)
       } else if (to === 'ws' && !type) {
         wrong.push(`${file} imports ws at runtime`)
       } else if (to === 'fastify' && !type) {
@@ -57,7 +57,7 @@ function check (tree: Tree): string[] {
         wrong.push(`${file} imports the inside of ${to}`)
       } else if (folder === 'core' && (to === 'fastify' || to === 'ws' || /^(node:)?(net|http|https|tls)$/.test(to))) {
         wrong.push(`${file} is core and knows ${to}`)
-      } else if (folder === 'protocol' || (folder === 'client' && !to.startsWith('.'))) {
+      } else if (folder === 'protocol') {
         wrong.push(`${file} is browser-safe and imports ${to}`)
       }
     }
@@ -97,6 +97,12 @@ test('src keeps the arrows of the design, has no circles, and no file that is to
   assert.deepEqual(check(tree), [])
 })
 
+test('ARCHITECTURE.md has a row for each room of src, in one order: nobody may import who comes later', () => {
+  const rooms = [...ROOMS.keys()]
+  assert.deepEqual(rooms.toSorted(), [...new Set(Object.keys(readTree(fileURLToPath(new URL('../../src', import.meta.url)))).map(folderOf))].toSorted())
+  for (const [i, room] of rooms.entries()) for (const other of ROOMS.get(room)!) assert.ok(rooms.indexOf(other) !== -1 && rooms.indexOf(other) < i, `${room} may import ${other}`)
+})
+
 test('the imports of src are found, all of them', () => {
   const imports = importsOf([
     "import a from 'a'", "import type { B } from 'b'", 'import {', '  c,', '  d', "} from 'c'", "export * from 'd'", "export type { E } from 'e'",
@@ -114,8 +120,7 @@ const good: Tree = {
   'transports/t.ts': "import type WebSocket from 'ws'\nimport type { C } from '../core/c.js'",
   'observe/o.ts': "import { c } from '../core/c.js'",
   'core/c.ts': "import { q } from '../protocol/q.js'\nimport { randomBytes } from 'node:crypto'",
-  'protocol/q.ts': 'export const q = 1',
-  'client/l.ts': "import { q } from '../protocol/q.js'"
+  'protocol/q.ts': 'export const q = 1'
 }
 
 test('a tree that keeps the rules passes', () => {
@@ -130,8 +135,6 @@ const bad: Record<string, [Tree, string]> = {
   'the plugin that imports the index': [{ 'plugin/p.ts': "export * from '../index.js'" }, 'plugin/p.ts imports index.ts'],
   'protocol that imports core': [{ 'protocol/q.ts': "import { c } from '../core/c.js'", 'core/c.ts': '' }, 'protocol/q.ts imports core'],
   'protocol that imports anything': [{ 'protocol/q.ts': "import { randomBytes } from 'node:crypto'" }, 'protocol/q.ts is browser-safe and imports node:crypto'],
-  'a client that imports core': [{ 'client/l.ts': "import { c } from '../core/c.js'" }, 'client/l.ts imports core'],
-  'core that imports the client': [{ 'core/c.ts': "import { l } from '../client/l.js'" }, 'core/c.ts imports client'],
   'ws at runtime': [{ 'transports/t.ts': "import WebSocket from 'ws'" }, 'transports/t.ts imports ws at runtime'],
   'ws at runtime, by a mixed import': [{ 'transports/t.ts': "import { WebSocket, type Data } from 'ws'" }, 'transports/t.ts imports ws at runtime'],
   'the inside of ws': [{ 'transports/t.ts': "import Sender from 'ws/lib/sender.js'" }, 'transports/t.ts imports the inside of ws/lib/sender.js'],

@@ -10,6 +10,8 @@ import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { causes, errors } from '../../src/index.js'
 import { MORE } from '../../src/core/outbox.js'
+import { closeCode, closeCodes } from '../../src/protocol/close-codes.js'
+import type { CloseCodeName } from '../../src/protocol/close-codes.js'
 import { outcomes } from '../../src/core/receipts.js'
 import type { Outcome } from '../../src/core/receipts.js'
 import { defaults } from '../../src/plugin/options.js'
@@ -68,6 +70,14 @@ test('docs/causes.md is the table of the code', () => {
     if (row.code !== null) assert.equal(code, String(row.code))
     else assert.ok(Number.isNaN(Number(code)))
   }
+})
+
+test('docs/causes.md has the close codes of the code, and what a client does about each', () => {
+  const documented = rows('docs/causes.md').filter(([code]) => /^\d{4}$/.test(code!))
+  assert.deepEqual(documented, Object.entries(closeCode).map(([name, code]) => {
+    const { cause, advice } = closeCodes[name as CloseCodeName]
+    return [String(code), name, cause === null ? '' : `\`${cause}\``, advice]
+  }).toSorted())
 })
 
 test('the examples of README compile, strictly, with the types that are shipped', (t) => {

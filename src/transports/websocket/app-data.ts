@@ -27,6 +27,21 @@ export function toWhole (data: any, { fin, mask }: SendOptions): Buffer | null {
   return types.isAnyArrayBuffer(data) ? ownBytes(new Uint8Array(data)) : null
 }
 
+/**
+ * Whether an event of the wire carries what ws gives it. An app may emit one itself, with anything: that is for its listeners
+ * alone. Takes anything, and does not throw.
+ */
+export function isOfWire (event: string | symbol, data: any): boolean {
+  if (event !== 'message' && event !== 'ping' && event !== 'pong') return true
+  if (ArrayBuffer.isView(data)) return true
+  if (event !== 'message') return false
+  try {
+    return types.isAnyArrayBuffer(data) || (Array.isArray(data) ? data.every(ArrayBuffer.isView) : data instanceof Blob)
+  } catch {
+    return false
+  }
+}
+
 /** By the rules of ws: a Blob may come from another realm. */
 export const isBlob = (data: any): boolean =>
   typeof data === 'object' && data !== null && /^(Blob|File)$/.test(data[Symbol.toStringTag]) && typeof data.arrayBuffer === 'function'

@@ -3,7 +3,7 @@
  * Invariant: a batch never changes. Sockets that were given the same frames in the same order in one turn
  * hold the same batch, so it is joined once, however many they are.
  */
-import { turn } from './turn.js'
+import { turn } from '../../core/time/loop.js'
 
 export class Batch {
   readonly frame: Buffer

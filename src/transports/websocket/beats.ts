@@ -5,8 +5,9 @@
  */
 import { Pings } from '../../core/pings.js'
 import type { Mark } from '../../core/pings.js'
-import { turn } from './turn.js'
-import type { TurnEnd } from './turn.js'
+import { turn } from '../../core/time/loop.js'
+import type { TurnEnd } from '../../core/time/loop.js'
+import type { Asker } from '../transport.js'
 
 /**
  * After how many bytes a mark is due while few are open, and how many may be: with each dozen that is open
@@ -34,7 +35,7 @@ export interface BeatWire extends Mark {
   writePing (payload: Buffer, number: number): void
 }
 
-export class Beats implements TurnEnd {
+export class Beats implements TurnEnd, Asker {
   readonly pings = new Pings()
 
   readonly #wire: BeatWire
@@ -60,6 +61,8 @@ export class Beats implements TurnEnd {
     if (Number.isNaN(pings.writtenAt(number)) && this.#wire.inside === 0) this.wrote(number)
     return pings.writtenAt(number)
   }
+
+  get roundTrip (): number { return this.pings.roundTrip }
 
   /** This ping has been written. */
   wrote (number: number): void { this.pings.written(number, performance.now()) }

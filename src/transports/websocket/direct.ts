@@ -13,8 +13,8 @@ import { Chunk } from './chunk.js'
 import { BATCH_MAX, EACH, encode, ends, framesOf, HAND_OVER, headerOf, opcode } from './frame.js'
 import { Slices } from './slices.js'
 import type { Bare } from './supervise.js'
-import { tick, turn } from './turn.js'
-import type { TurnEnd } from './turn.js'
+import { tick, turn } from '../../core/time/loop.js'
+import type { TurnEnd } from '../../core/time/loop.js'
 import type { Writer, WriterOwner } from './writer.js'
 
 const EMPTY = Buffer.alloc(0)

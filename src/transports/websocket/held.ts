@@ -3,6 +3,7 @@
  * Invariant: what is kept beyond its turn of the event loop costs at most twice its bytes and a constant: text is a string
  * by then, and bytes are no view of the 64 KiB that they came with.
  */
+import { constants } from 'node:buffer'
 import { types } from 'node:util'
 import type { Message } from '../transport.js'
 
@@ -70,11 +71,12 @@ export class Held {
     const data = this.#data
     if (typeof data === 'string' || types.isAnyArrayBuffer(data)) return
     if (isBlob(data)) {
-      data.arrayBuffer().then((bytes) => { this.#data = bytes }, () => {})
+      Promise.resolve().then(() => data.arrayBuffer()).then((bytes) => { this.#data = bytes }, () => {})
       return
     }
     const bytes = toBuffer(data)
-    const text = this.binary ? REPLACED : bytes.toString()
+    // What no string can hold its reader will be told of, and nobody else.
+    const text = this.binary || bytes.length > constants.MAX_STRING_LENGTH ? REPLACED : bytes.toString()
     this.#data = text.includes(REPLACED) ? own(bytes) : text
   }
 

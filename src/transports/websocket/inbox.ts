@@ -5,12 +5,12 @@
  * Knows nothing of sockets: it says when to pause, through its gate.
  */
 import { FST_ERR_LIFELINE_ALREADY_READING } from '../../core/errors.js'
-import { nextTurn } from '../../core/later.js'
+import { nextTurn } from '../../core/time/loop.js'
 import type { Message } from '../transport.js'
 import { Held } from './held.js'
 import type { RawMessage } from './held.js'
-import { turn } from './turn.js'
-import type { TurnEnd } from './turn.js'
+import { turn } from '../../core/time/loop.js'
+import type { TurnEnd } from '../../core/time/loop.js'
 
 /** Held for a route that has no reader yet, in bytes. Past it the route counts as push-only. */
 export const HELD_MAX = 64 * 1024
@@ -136,6 +136,15 @@ export class Inbox implements TurnEnd {
     this.#release(this.#bytes)
     if (this.#full) this.#hold(false)
     if (unheard.length > 0) this.#gate.dropped(unheard.length, unheard.reduce((sum, { size }) => sum + size, 0))
+  }
+
+  /** Nobody gets anything more, and nothing of it was let go: it is the peer's to send again. */
+  shut (): void {
+    this.#queue = []
+    this.#first = this.#fresh = 0
+    this.#release(this.#bytes)
+    if (this.#full) this.#hold(false)
+    this.end()
   }
 
   /** No more will come; what is held can still be read. */

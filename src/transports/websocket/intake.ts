@@ -1,12 +1,15 @@
 /**
  * How much one peer may send: messages, bytes and pings by the second.
  * Invariant: what is over a rate is never lost. Reading pauses until it fits, or the connection is closed;
- * of pings that come too fast the last is answered (RFC 6455 §5.5.3), later.
+ * of pings that come too fast the last is answered (RFC 6455 §5.5.3), later. What is over a rate already is only counted:
+ * it comes by the hundred thousand, and must cost less than what it came in.
  */
 import { Bucket } from '../../core/bucket.js'
-import { ownBytes } from '../../core/bytes.js'
-import { Deadline } from '../../core/deadline.js'
-import type { Wheel } from '../../core/wheel.js'
+import { Deadline } from '../../core/time/deadline.js'
+import { tick } from '../../core/time/loop.js'
+import type { TurnEnd } from '../../core/time/loop.js'
+import type { Wheel } from '../../core/time/wheel.js'
+import { LastPing } from './last-ping.js'
 
 export interface Rates {
   /** Per second; Infinity: any number. */
@@ -28,16 +31,19 @@ export interface IntakeGate {
   exceeded (limit: 'messageRate' | 'byteRate' | 'pongRate', fatal: boolean): void
 }
 
-export class Intake {
+export class Intake implements TurnEnd {
   readonly #rates: Rates
   readonly #wheel: Wheel
   readonly #gate: IntakeGate
   readonly #messages: Bucket | null
   readonly #bytes: Bucket | null
   #resume: Deadline | null = null
+  /** What came in this tick although reading has paused: it was under way, or somebody waits for an answer. */
+  #owedMessages = 0
+  #owedBytes = 0
   #pongs: Bucket | null = null
   /** The last ping that was not answered yet. */
-  #unanswered: Buffer | null = null
+  readonly #unanswered = new LastPing()
   #answer: Deadline | null = null
   #ended = false
 
@@ -57,6 +63,11 @@ export class Intake {
   /** A message came, or a control frame that nobody asked for. */
   took (bytes: number): void {
     if (this.#ended) return
+    if (this.#resume?.waiting === true) {
+      this.#owedBytes += bytes
+      if (this.#owedMessages++ === 0) tick.add(this)
+      return
+    }
     const now = performance.now()
     const tooMany = this.#messages?.take(1, now) ?? 0
     const tooMuch = this.#bytes?.take(bytes, now) ?? 0
@@ -69,11 +80,9 @@ export class Intake {
       return
     }
     this.#resume ??= new Deadline(this.#wheel, this.#goOn)
-    if (!this.#resume.waiting) {
-      this.#gate.exceeded(limit, false)
-      this.#gate.throttle(true)
-    }
     this.#resume.in(wait)
+    this.#gate.exceeded(limit, false)
+    this.#gate.throttle(true)
   }
 
   pinged (payload: Buffer): void {
@@ -83,41 +92,54 @@ export class Intake {
       this.#gate.answer(payload)
       return
     }
+    if (this.#unanswered.waits) {
+      this.#gate.exceeded('pongRate', false)
+      this.#unanswered.keep(payload)
+      return
+    }
     const now = performance.now()
     this.#pongs ??= new Bucket(pongRate, pongRate, now)
     const wait = this.#pongs.wait(now)
-    if (wait === 0 && this.#unanswered === null) {
+    if (wait === 0) {
       this.#pongs.take(1, now)
       this.#gate.answer(payload)
       return
     }
     this.#gate.exceeded('pongRate', false)
-    // A copy: it is a view into all that came with it.
-    this.#unanswered = ownBytes(payload)
-    if (this.#answer?.waiting === true) return
+    this.#unanswered.keep(payload)
     this.#answer ??= new Deadline(this.#wheel, this.#answerLast)
     this.#answer.in(wait)
+  }
+
+  turnEnded (): void {
+    this.#settle()
   }
 
   /** Nothing more is to come. */
   end (): void {
     this.#ended = true
-    this.#unanswered = null
+    this.#unanswered.drop()
     this.#resume?.cancel()
     this.#answer?.cancel()
   }
 
-  readonly #goOn = (): void => {
+  /** Takes what is owed, and says for how long nothing more fits, in ms. */
+  #settle (): number {
     const now = performance.now()
-    // A turn of the wheel may come early by a part of a slot.
-    const wait = Math.max(this.#messages?.take(0, now) ?? 0, this.#bytes?.take(0, now) ?? 0)
+    const wait = Math.max(this.#messages?.take(this.#owedMessages, now) ?? 0, this.#bytes?.take(this.#owedBytes, now) ?? 0)
+    this.#owedMessages = this.#owedBytes = 0
+    return wait
+  }
+
+  readonly #goOn = (): void => {
+    // More may have come meanwhile, and a deadline may come early by a part of a slot.
+    const wait = this.#settle()
     if (wait > 0) this.#resume!.in(wait)
     else this.#gate.throttle(false)
   }
 
   readonly #answerLast = (): void => {
-    const payload = this.#unanswered!
-    this.#unanswered = null
+    const payload = this.#unanswered.take()!
     this.#pongs!.take(1, performance.now())
     this.#gate.answer(payload)
   }

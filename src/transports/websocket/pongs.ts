@@ -4,8 +4,8 @@
  * anything else, only the last ping is kept, and answered when what waits has been taken (RFC 6455 §5.5.3).
  */
 import type { Duplex } from 'node:stream'
-import { ownBytes } from '../../core/bytes.js'
 import { HAND_OVER } from './frame.js'
+import { LastPing } from './last-ping.js'
 
 /** What the answers are written with. */
 export interface PongWire {
@@ -19,7 +19,7 @@ export interface PongWire {
 export class Pongs {
   readonly #stream: Duplex
   readonly #wire: PongWire
-  #last: Buffer | null = null
+  readonly #last = new LastPing()
   #listens = false
 
   constructor (stream: Duplex, wire: PongWire) {
@@ -30,11 +30,11 @@ export class Pongs {
   answer (payload: Buffer): void {
     if (!this.#wire.open) return
     if (this.#wire.untaken <= HAND_OVER) {
-      this.#last = null
+      this.#last.drop()
       this.#wire.writePong(payload)
       return
     }
-    this.#last = ownBytes(payload)
+    this.#last.keep(payload)
     if (this.#listens) return
     this.#listens = true
     this.#stream.on('drain', this.taken)
@@ -42,16 +42,15 @@ export class Pongs {
 
   /** Something that waited has been taken. */
   readonly taken = (): void => {
-    if (this.#last === null) return
-    const payload = this.#last
-    if (this.#wire.open && this.#wire.untaken > HAND_OVER) return
+    if (!this.#last.waits || (this.#wire.open && this.#wire.untaken > HAND_OVER)) return
+    const payload = this.#last.take()!
     this.end()
     this.answer(payload)
   }
 
   /** Nothing more is to be answered. */
   end (): void {
-    this.#last = null
+    this.#last.drop()
     if (!this.#listens) return
     this.#listens = false
     this.#stream.off('drain', this.taken)

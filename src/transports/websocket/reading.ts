@@ -4,10 +4,11 @@
  * no message is lost before the first reader, and none overtakes another.
  */
 import type WebSocket from 'ws'
-import { later } from '../../core/later.js'
-import type { Message } from '../transport.js'
+import { later, turn } from '../../core/time/loop.js'
+import type { Message, Reader } from '../transport.js'
+import { OVERHEAD } from './held.js'
 import type { RawData } from './held.js'
-import { HIGH_WATER, Inbox } from './inbox.js'
+import { HIGH_WATER, Inbox, READ_ON_MAX } from './inbox.js'
 import type { Gate } from './inbox.js'
 import type { Bare } from './supervise.js'
 
@@ -20,13 +21,21 @@ const announce = (): void => {}
  */
 const PEEK_MAX = 4 * HIGH_WATER
 
+/**
+ * How many pings and pongs of one peer are taken in a turn of the loop, and what comes in the same 64 KiB: Node reads 2 MiB of a socket
+ * in one, which are 350,000 empty pings, while all others wait.
+ */
+const SIGNALS_MAX = 5_000
+
 /** Who is told of messages that nobody got; see Gate. */
 export interface ReadingOwner extends Pick<Gate, 'dropped' | 'ignored'> {
   /** As much waits as may: no answer of the peer will be seen. */
   blinded (): void
 }
 
-export class Reading implements Gate {
+export class Reading implements Gate, Reader {
+  /** A message has come. */
+  spoken = false
   readonly #socket: WebSocket
   readonly #bare: Bare
   readonly #owner: ReadingOwner
@@ -43,10 +52,19 @@ export class Reading implements Gate {
   /** Paused because the peer sends too much. */
   #throttled = false
   #peeking = false
+  /** What pings and pongs came while it was paused for sending too much, counted as if they were held, in bytes. */
+  #excess = 0
+  /** How many came in this turn, and the turn. */
+  #signals = 0
+  #turn = -1
+  /** Paused until the next turn. */
+  #resting = false
   /** Somebody waits for an answer of the peer. */
   #readsOn = false
   /** This side has begun to close: nothing waits for anybody any more. */
   #closing = false
+  /** See `shut`. */
+  #shut = false
   /** It was paused when it did, or it closed for what came: the listeners shall not have more. */
   #muted = false
 
@@ -70,7 +88,7 @@ export class Reading implements Gate {
   /** Nobody gets anything, though it be read on for an answer of the peer. */
   get #withheld (): boolean { return this.#paused || this.#throttled }
 
-  get #sated (): boolean { return this.#inbox?.sated === true }
+  get #sated (): boolean { return this.#inbox?.sated === true || this.#excess >= READ_ON_MAX }
 
   /** Grows with what readers take. */
   get consumed (): number { return this.#inbox?.consumed ?? 0 }
@@ -91,6 +109,8 @@ export class Reading implements Gate {
 
   /** Takes a message from the wire; true if the listeners must not see it now. */
   message (data: RawData, binary: boolean): boolean {
+    this.spoken = true
+    if (this.#shut) return true
     const taker = this.#taker()
     if (taker === 'listeners') {
       this.#listened = true
@@ -111,6 +131,22 @@ export class Reading implements Gate {
     return true
   }
 
+  /** A ping or pong came. Nothing of it waits, but what a rate has shut is open to it no further than to messages. */
+  signal (bytes: number): void {
+    if (this.#peeking) this.peek(false)
+    if (this.#throttled) {
+      const before = this.#sated
+      this.#excess += OVERHEAD.bytes + bytes
+      if (this.#sated !== before) this.sated(true)
+    }
+    const { number } = turn
+    if (number !== this.#turn) {
+      this.#turn = number
+      this.#signals = 0
+    }
+    if (++this.#signals === SIGNALS_MAX) this.#rest()
+  }
+
   /** A listener is about to be added. */
   listening (): void {
     if (this.#inbox !== null) this.#releaseSoon()
@@ -119,9 +155,13 @@ export class Reading implements Gate {
   messages (): AsyncIterableIterator<Message> {
     const inbox = this.#open()
     const messages = inbox.messages()
-    if (this.#ended || this.#closing) inbox.end()
+    if (this.#ended || this.#closing || this.#shut) inbox.end()
     return messages
   }
+
+  // The socket tells its supervisor, and so us, of both.
+  pause (): void { this.#socket.pause() }
+  resume (): void { this.#socket.resume() }
 
   pausedByApp (on: boolean): void {
     // As with ws, a socket that has closed cannot be paused.
@@ -139,6 +179,7 @@ export class Reading implements Gate {
   throttle (on: boolean): void {
     if (this.#ended) return
     this.#throttled = on
+    this.#excess = 0
     this.#inbox?.hold(this.#withheld)
     this.#apply()
     if (!on) this.#release()
@@ -170,16 +211,16 @@ export class Reading implements Gate {
     this.#owner.ignored()
   }
 
-  /** While on, it reads on although paused, until READ_ON_MAX waits: somebody waits for an answer of the peer. */
+  /** While on, it reads on although paused, until READ_ON_MAX waits, or came in pings and pongs: somebody waits for an answer of the peer. */
   readOn (on: boolean): void {
     if (this.#ended) return
     this.#readsOn = on
     this.#apply()
   }
 
-  /** Reads on although paused, until the next message at the latest; false if too much waits already. */
+  /** Reads on although paused, until anything comes; false if too much has come already. */
   peek (on: boolean): boolean {
-    this.#peeking = on && (this.#inbox === null || this.#inbox.bytes < PEEK_MAX)
+    this.#peeking = on && this.#excess < PEEK_MAX && (this.#inbox === null || this.#inbox.bytes < PEEK_MAX)
     this.#apply()
     return this.#peeking
   }
@@ -199,13 +240,18 @@ export class Reading implements Gate {
     this.#inbox?.settled()
   }
 
+  shut (): void {
+    this.#shut = true
+    this.#inbox?.shut()
+  }
+
   /** This side closes: the peer's answer must be read, whatever comes before it. */
   closing (): void {
     this.#closing = true
     this.#muted = this.#stopped
     this.#inbox?.discard()
     this.#inbox?.end()
-    if (this.#socket.isPaused) this.#bare.resume(this.#socket)
+    this.#apply()
   }
 
   /** Whatever comes from now on, until the end, is for nobody. */
@@ -235,9 +281,18 @@ export class Reading implements Gate {
     return this.#inbox
   }
 
+  /** Whoever else has sent something has his turn. */
+  #rest (): void {
+    this.#resting = true
+    this.#apply()
+    later(() => {
+      this.#resting = false
+      if (!this.#ended) this.#apply()
+    })
+  }
+
   #apply (): void {
-    if (this.#closing) return
-    const pause = this.paused && !this.#peeking
+    const pause = this.#resting || (this.paused && !this.#peeking && !this.#closing)
     if (pause === this.#socket.isPaused) return
     if (pause) this.#bare.pause(this.#socket)
     else this.#bare.resume(this.#socket)
@@ -261,7 +316,7 @@ export class Reading implements Gate {
     this.#releasing = true
     let given = 0
     // What a listener throws does not come out here: it is supervised.
-    while (!inbox.reading && !this.#withheld && this.wanted()) {
+    while (!inbox.reading && !this.#withheld && !this.#shut && this.wanted()) {
       if (given > HIGH_WATER && !all) {
         later(() => { this.#release() })
         break

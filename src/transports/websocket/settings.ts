@@ -1,7 +1,7 @@
 /**
  * How a WebSocket is to be carried: by what its route and its server say.
  */
-import type { Wheel } from '../../core/wheel.js'
+import type { Wheel } from '../../core/time/wheel.js'
 import type { Rates } from './intake.js'
 
 export interface WebSocketTransportOptions {

@@ -8,7 +8,7 @@
 import { EventEmitter } from 'node:events'
 import type WebSocket from 'ws'
 import { isThenable } from '../../core/arguments.js'
-import { isBlob, readOptions, roughSize, toWhole } from './app-data.js'
+import { isBlob, isOfWire, readOptions, roughSize, toWhole } from './app-data.js'
 
 /** Who watches over one socket. */
 export interface Supervisor {
@@ -79,6 +79,8 @@ export interface Supervision {
   readonly onError: (this: WebSocket, error: unknown) => void
   /** Puts a socket under supervision; false if it was not made from this class. */
   supervise (socket: WebSocket, supervisor: Supervisor): boolean
+  /** Whether it is under supervision. */
+  supervises (socket: WebSocket): boolean
 }
 
 type Listener = (this: unknown, event: unknown) => unknown
@@ -110,6 +112,10 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
       return true
     }
 
+    static supervises (socket: WebSocket): boolean {
+      return #supervisor in socket && socket.#supervisor !== null
+    }
+
     static dispatch (socket: WebSocket, event: string, args: unknown[]): void {
       if (#supervisor in socket) socket.#dispatch(event, args)
     }
@@ -126,13 +132,11 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
       return #supervisor in socket ? socket.#supervisor?.appBytes ?? 0 : 0
     }
 
-    [Symbol.for('nodejs.rejection')] (error: unknown): void {
-      this.#threw(error)
-    }
+    [Symbol.for('nodejs.rejection')] (error: unknown): void { this.#threw(error) }
 
     override emit (event: string | symbol, ...args: any[]): boolean {
       const supervisor = this.#supervisor
-      if (supervisor === null) return super.emit(event, ...args)
+      if (supervisor === null || !isOfWire(event, args[0])) return this.#dispatch(event, args)
       switch (event) {
         case 'message':
           supervisor.arrived()
@@ -220,13 +224,8 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
       supervisor.sent(said.fin, roughSize(data))
     }
 
-    override ping (data?: any, mask?: any, done?: any): void {
-      this.#signal(super.ping, data, mask, done)
-    }
-
-    override pong (data?: any, mask?: any, done?: any): void {
-      this.#signal(super.pong, data, mask, done)
-    }
+    override ping (data?: any, mask?: any, done?: any): void { this.#signal(super.ping, data, mask, done) }
+    override pong (data?: any, mask?: any, done?: any): void { this.#signal(super.pong, data, mask, done) }
 
     #signal (method: (data?: any, mask?: any, done?: any) => void, data: any, mask: any, done: any): void {
       const supervisor = this.#supervisor
@@ -331,7 +330,8 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
     onError (error) {
       if (this.readyState === Base.OPEN) SupervisedWebSocket.threw(this, error)
     },
-    supervise: (socket, supervisor) => SupervisedWebSocket.supervise(socket, supervisor)
+    supervise: (socket, supervisor) => SupervisedWebSocket.supervise(socket, supervisor),
+    supervises: (socket) => SupervisedWebSocket.supervises(socket)
   }
 }
 

@@ -5,17 +5,21 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type WebSocket from 'ws'
-import { closeCode } from '../../core/causes.js'
+import { closeCode } from '../../protocol/close-codes.js'
+import { retryReason } from '../../protocol/retry.js'
 import type { Cause } from '../../core/causes.js'
 import type { Outgoing } from '../../core/outgoing.js'
-import type { Limited } from '../../core/tally.js'
-import type { Message, Transport, TransportOwner } from '../transport.js'
+import type { Wire } from '../../core/peer.js'
+import type { Limited } from '../../core/limited.js'
+import type { Asker, Reader, Said, Traits, Transport, TransportOwner } from '../transport.js'
 import { Beats } from './beats.js'
 import type { BeatWire } from './beats.js'
 import { DirectWriter } from './direct.js'
 import { headersOf } from './slices.js'
 import { bytesOf } from './held.js'
 import type { RawData } from './held.js'
+import { Line } from './line.js'
+import type { Stream } from './line.js'
 import { Intake } from './intake.js'
 import type { IntakeGate } from './intake.js'
 import { Pongs } from './pongs.js'
@@ -25,24 +29,22 @@ import { Reading } from './reading.js'
 import type { ReadingOwner } from './reading.js'
 import { RelayWriter } from './relay.js'
 import type { WebSocketTransportOptions } from './settings.js'
-import type { Bare, Supervision, Supervisor } from './supervise.js'
+import type { Supervision, Supervisor } from './supervise.js'
 import type { Writer, WriterOwner } from './writer.js'
 
-/** What ws calls a message, or a frame, that is longer than allowed. */
-const tooLong = new Set(['WS_ERR_UNSUPPORTED_MESSAGE_LENGTH', 'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH'])
-
-/** What a socket reads and writes. A real one counts its bytes. */
-type Stream = Duplex & { bytesRead?: number, bytesWritten?: number }
+/** What ws calls a message, or a frame, that is longer than allowed, or comes in more parts. */
+const tooMuch = new Set(['WS_ERR_UNSUPPORTED_MESSAGE_LENGTH', 'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH', 'WS_ERR_TOO_MANY_BUFFERED_PARTS'])
 
 /** One listener for all streams: it finds whom to tell. */
 const owners = new WeakMap<Duplex, TransportOwner>()
 function onEnd (this: Duplex): void { owners.get(this)!.closing() }
 
-export class WebSocketTransport implements Transport, Supervisor, WriterOwner, ReadingOwner, IntakeGate, BeatWire, PongWire {
-  readonly kind = 'websocket'
-  readonly #socket: WebSocket
-  readonly #stream: Stream
-  readonly #bare: Bare
+const remote: Traits = { kind: 'websocket', remote: true, confirms: 'asked', binary: true }
+const injected: Traits = { ...remote, remote: false }
+
+export class WebSocketTransport implements Transport, Wire, Supervisor, WriterOwner, ReadingOwner, IntakeGate, BeatWire, PongWire {
+  readonly deaf = false
+  readonly #line: Line
   readonly #options: WebSocketTransportOptions
   readonly #writer: Writer
   readonly #reading: Reading
@@ -55,26 +57,20 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
   #owner: TransportOwner | null = null
   /** What ws reads the stream with: it takes it off when the peer's close frame, or a fault, has come. */
   readonly #receiver: unknown
-  #events = 0
   /** How often something that the app itself has sent was taken. */
   #appTaken = 0
-  #spoken = false
   readonly #quiet = new Quiet()
   /** The first close code on the wire, and its reason. */
   #said: { code: number, reason: string } | null = null
   #cause: Cause | null = null
   #fault: Error | null = null
   #unreadable: Error | null = null
-  /** The closing handshake has begun, or it was terminated. */
-  #closing = false
   #deferred = false
   #ended = false
 
   /** @param options best the same object for all of a route */
   constructor (socket: WebSocket, stream: Stream, supervision: Supervision, options: WebSocketTransportOptions) {
-    this.#socket = socket
-    this.#stream = stream
-    this.#bare = supervision.bare
+    this.#line = new Line(socket, stream, supervision.bare)
     this.#options = options
     this.#receiver = stream.listeners('data').at(-1)
     this.#metered = Math.min(options.rates.messageRate, options.rates.byteRate) < Infinity
@@ -89,49 +85,39 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
   /** From now on the owner is told of all that happens. */
   start (supervision: Supervision, owner: TransportOwner): void {
     this.#owner = owner
-    supervision.supervise(this.#socket, this)
+    supervision.supervise(this.#line.socket, this)
     // ws ends its side as well then, but waits for ever for a peer that takes nothing.
-    owners.set(this.#stream, owner)
-    this.#stream.on('end', onEnd)
+    owners.set(this.#line.stream, owner)
+    this.#line.stream.on('end', onEnd)
   }
 
   // As the connection sees it.
 
-  // The stream may have been ended or destroyed behind the back of ws, which learns of it a turn later.
-  get open (): boolean { return !this.#closing && this.#stream.writable }
-  get remote (): boolean { return this.#stream.bytesRead !== undefined }
-  get paused (): boolean { return this.#reading.paused }
-  get throttled (): boolean { return this.#reading.throttled }
-  get blind (): boolean { return this.#reading.blind }
-  get consumed (): number { return this.#reading.consumed }
-  get spoken (): boolean { return this.#spoken }
+  get open (): boolean { return this.#line.open }
+  get traits (): Traits { return this.#line.remote ? remote : injected }
+  get wire (): Wire { return this }
+  get reader (): Reader { return this.#reading }
+  get asker (): Asker { return this.#beats }
 
   phase (): 'reading' | 'paused' | 'closing' {
     if (!this.open) return 'closing'
-    return this.paused && !this.#reading.peeking ? 'paused' : 'reading'
+    return this.#line.busy || (this.#reading.paused && !this.#reading.peeking) ? 'paused' : 'reading'
   }
 
   // What a destroyed socket still holds waits for nobody.
-  get bufferedBytes (): number { return this.#closing && this.#stream.destroyed ? 0 : this.#writer.waitingBytes }
-  get roundTrip (): number { return this.#beats.pings.roundTrip }
+  get bufferedBytes (): number { return this.#line.closing && this.#line.stream.destroyed ? 0 : this.#writer.waitingBytes }
   get fault (): Error | null { return this.#fault }
-  heard (): number { return this.#stream.bytesRead ?? this.#events }
+  heard (): number { return this.#line.heard }
   advance (): number { return this.#writer.completed + this.#appTaken + this.#beats.pings.confirmed }
-  waiting (): number { return this.#stream.destroyed ? 0 : this.#stream.writableLength }
+  waiting (): number { return this.#line.stream.destroyed ? 0 : this.#line.stream.writableLength }
   backlog (): number { return this.#writer.queuedBytes + this.#beats.pings.unconfirmed(this.given) }
   span (): number { return this.#beats.pings.ahead(this.given) }
   send (message: Outgoing, seq: number): boolean { return this.#writer.send(message, seq) }
   get handed (): number { return this.#writer.handed }
   get begun (): number { return this.#writer.begun }
-  want (seq: number): void { this.#beats.want(seq) }
   beat (): number { return this.#beats.beat() }
   beatenAt (number: number): number { return this.#beats.beatenAt(number) }
-  ping (): Promise<number> { return this.#beats.ping() }
-  messages (): AsyncIterableIterator<Message> { return this.#reading.messages() }
-  pause (): void { this.#socket.pause() }
-  resume (): void { this.#socket.resume() }
-  peek (on: boolean): boolean { return this.#reading.peek(on) }
-  readOn (on: boolean): void { this.#reading.readOn(on) }
+  peek (on: boolean): boolean { return this.#reading.peek(on && !this.#line.busy) }
 
   left (seq: number): boolean {
     const { appBytes, queuedBytes, handed } = this.#writer
@@ -140,46 +126,47 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
     if (Number.isNaN(this.#mark) && appBytes > 0) this.#mark = this.given + queuedBytes + headersOf(appBytes)
     if (handed < seq) return false
     if (Number.isNaN(this.#mark)) this.#mark = this.given
-    return this.written - this.#stream.writableLength >= this.#mark
+    return this.written - this.#line.stream.writableLength >= this.#mark
   }
 
-  settled (): void { this.#reading.settled() }
   claim (): void { this.#undefer() }
 
-  close (code: number, reason: string, dropped: boolean): boolean {
+  close ({ code, reason: said, retryAfter = 0 }: Said, dropped: boolean): boolean {
+    const reason = said === '' ? retryReason(retryAfter) : said
     this.#undefer()
     if (!this.open) return false
     if (dropped) this.#writer.discard()
     else this.#writer.flush()
     this.#beats.last(this.#options.receipts)
-    this.#closing = true
+    this.#line.closing = true
     this.#said = { code, reason }
-    this.#bare.close(this.#socket, code, reason)
+    this.#line.bare.close(this.#line.socket, code, reason)
     this.#reading.closing()
     return true
   }
 
   terminate (): void {
-    this.#closing = true
+    this.#line.closing = true
     this.#writer.discard()
-    this.#bare.terminate(this.#socket)
+    this.#line.bare.terminate(this.#line.socket)
   }
 
   // As the socket sees it.
 
   message (data: RawData, binary: boolean): boolean {
-    this.#spoken = true
     if (this.#metered) this.#intakeOf().took(bytesOf(data))
     return this.#reading.message(data, binary)
   }
 
   pinged (data: Buffer): void {
+    this.#reading.signal(data.length)
     if (!this.open) return
     if (this.#metered) this.#intakeOf().took(data.length)
     if (this.#options.answers) this.#intakeOf().pinged(data)
   }
 
   pong (data: Buffer): boolean {
+    this.#reading.signal(data.length)
     const roundTrip = this.#beats.answered(data)
     if (Number.isNaN(roundTrip)) {
       if (this.#metered) this.#intakeOf().took(data.length)
@@ -192,7 +179,7 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
     return true
   }
 
-  arrived (): void { this.#events++ }
+  arrived (): void { this.#line.events++ }
   listening (): void { this.#reading.listening() }
 
   faulted (error: Error): void {
@@ -204,7 +191,7 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
       return
     }
     this.#fault = error
-    if (!tooLong.has(String((error as NodeJS.ErrnoException).code))) {
+    if (!tooMuch.has(String((error as NodeJS.ErrnoException | undefined)?.code))) {
       this.#cause ??= 'protocol'
       return
     }
@@ -252,11 +239,11 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
   dropped (messages: number, bytes: number): void { this.#owner?.dropped(messages, bytes) }
   ignored (): void { this.#owner?.ignored() }
   throttle (on: boolean): void { this.#reading.throttle(on) }
-  answer (payload: Buffer): void { (this.#pongs ??= new Pongs(this.#stream, this)).answer(payload) }
+  answer (payload: Buffer): void { (this.#pongs ??= new Pongs(this.#line.stream, this)).answer(payload) }
 
   // As the pongs see it.
 
-  get untaken (): number { return this.#bare.bufferedAmount(this.#socket) }
+  get untaken (): number { return this.#line.untaken }
   writePong (payload: Buffer): void { this.#writer.pong(payload) }
 
   exceeded (limit: Limited, fatal: boolean): void {
@@ -283,7 +270,7 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
    */
   closing (code: number | undefined): boolean {
     if (code === undefined && this.#options.defers && !this.#concluded) {
-      this.#closing = this.#deferred = true
+      this.#line.closing = this.#deferred = true
       setImmediate(() => { this.#closeDeferred() })
       return true
     }
@@ -293,7 +280,7 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
   }
 
   closes (code: number | undefined, reason: string | Buffer | undefined): void {
-    this.#closing = true
+    this.#line.closing = true
     this.#said = { code: code ?? closeCode.noStatus, reason: String(reason ?? '') }
     if (this.#concluded) return
     this.#cause ??= 'server'
@@ -302,40 +289,41 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
 
   terminating (): void {
     if (this.open) this.#cause ??= 'server'
-    this.#closing = true
+    this.#line.closing = true
     this.#writer.discard()
   }
 
   pausedByApp (on: boolean): void { this.#reading.pausedByApp(on) }
 
-  closed (code: number, reason: Buffer): void {
+  closed (given: unknown, reason: unknown): void {
     if (this.#ended) return
-    this.#ended = this.#closing = true
+    this.#ended = this.#line.closing = true
     this.#writer.discard()
     this.#reading.end()
     this.#intake?.end()
     this.#pongs?.end()
     this.#beats.end()
+    // An app may emit the event by itself, with anything.
+    const code = typeof given === 'number' ? given : closeCode.abnormal
+    const said = Buffer.isBuffer(reason) ? reason.toString() : ''
     const cause = this.#cause ?? (code === closeCode.abnormal ? 'reset' : 'client')
-    this.#owner?.ended({ ...(this.#said ?? { code, reason: reason.toString() }), cause, idle: this.#quiet.since(this.heard(), this.written) })
+    this.#owner?.ended({ ...(this.#said ?? { code, reason: said }), cause, idle: this.#quiet.since(this.heard(), this.written) })
   }
 
   #intakeOf (): Intake {
     return this.#intake ??= new Intake(this.#options.rates, this.#options.wheel, this)
   }
 
-  get written (): number { return this.#stream.bytesWritten ?? 0 }
+  get written (): number { return this.#line.written }
+  get given (): number { return this.#line.given }
+  get inside (): number { return this.#line.inside }
 
-  /** What was written, and what ws has not written yet: it compresses, or reads a Blob. */
-  get given (): number { return this.written + this.inside }
-  get inside (): number { return this.#bare.bufferedAmount(this.#socket) - this.#stream.writableLength }
-
-  get #concluded (): boolean { return !this.#stream.listeners('data').includes(this.#receiver as () => void) }
+  get #concluded (): boolean { return !this.#line.stream.listeners('data').includes(this.#receiver as () => void) }
 
   #undefer (): void {
     if (!this.#deferred) return
-    this.#closing = this.#deferred = false
-    this.#bare.reopen(this.#socket)
+    this.#line.closing = this.#deferred = false
+    this.#line.bare.reopen(this.#line.socket)
   }
 
   #closeDeferred (): void {
@@ -344,7 +332,7 @@ export class WebSocketTransport implements Transport, Supervisor, WriterOwner, R
     if (!this.open) return
     this.#writer.flush()
     this.#beats.last(this.#options.receipts)
-    this.#bare.close(this.#socket)
+    this.#line.bare.close(this.#line.socket)
     this.closes(undefined, undefined)
   }
 }

@@ -63,7 +63,7 @@ for (const member of ['prefix', 'logLevel', 'logSerializers'] as const) {
 for (const way of [alone, behind]) {
   test(`${way.name}: an option that is undefined is its default`, async (t) => {
     const { app } = await begin(t, way, {
-      options: { limits: { payload: undefined }, heartbeat: { interval: undefined }, drain: { window: undefined }, backpressure: { stallTimeout: undefined } } as never
+      options: { limits: { payload: undefined }, heartbeat: { interval: undefined }, shutdown: { window: undefined }, backpressure: { stallTimeout: undefined } } as never
     })
     assert.equal(app.websocketServer.options.maxPayload, 1_048_576)
     assert.equal(app.lifeline.heartbeat.bound, 30_250)

@@ -177,6 +177,27 @@ for (const way of ways) {
   })
 }
 
+onEveryWay('an upgrade behind a request that is still being answered gets a 503 after that, where it was a warning and no answer', async (t, way) => {
+  let answer!: () => void
+  const answered = new Promise<void>((resolve) => { answer = resolve })
+  const { app, say, lines } = await begin(t, way, {
+    routes: (app) => {
+      app.get('/slow', async () => { await answered; return 'slow' })
+      app.get('/', { websocket: true }, echo)
+    }
+  })
+  const came = once(app.server, 'upgrade')
+  const client = say('GET /slow HTTP/1.1\r\nHost: x\r\n\r\n' + upgradeRequest('/')).setEncoding('latin1')
+  let heard = ''
+  client.on('data', (chunk) => { heard += chunk })
+  await came
+  const warned = lines.filter(({ level, msg }) => level === 40 && msg === 'websocket upgrade failed').length
+  const whole = way.ours ? once(client, 'end') : once(client, 'data')
+  answer()
+  await whole
+  assert.deepEqual([warned, heard.match(/HTTP\/1\.1 \d+|slow/g)], way.ours ? [0, ['HTTP/1.1 200', 'slow', 'HTTP/1.1 503']] : [1, ['HTTP/1.1 200', 'slow']])
+})
+
 test('lifeline alone: an upgrade that no hook decides on gets a 503 after upgradeTimeout, where it waited for ever', async (t) => {
   const { refused } = await begin(t, alone, {
     options: { upgradeTimeout: 50 },

@@ -8,7 +8,8 @@ import { test } from 'node:test'
 import type { WebsocketPluginOptions } from '@fastify/websocket'
 import Fastify from 'fastify'
 import WebSocket from 'ws'
-import { begin, echo, head, onEveryWay, register, upgradeRequest, ways } from './setups.js'
+import type { LifelineOptions } from '../../../src/index.js'
+import { alone, begin, behind, echo, head, onEveryWay, register, upgradeRequest, ways } from './setups.js'
 
 onEveryWay('verifyClient lets in and refuses, synchronously', async (t, way) => {
   const seen: unknown[] = []
@@ -102,6 +103,21 @@ onEveryWay('maxPayload of the app\'s own is kept, below our limit and above it',
     assert.equal((await client.closed).code, 1009)
   }
 })
+
+for (const way of [alone, behind]) {
+  test(`${way.name}: of an unfinished message ws may keep what goes with the largest, unless the app says otherwise`, async (t) => {
+    const parts = async (websocket: object, options: LifelineOptions = {}): Promise<[unknown, unknown]> => {
+      const { app } = await begin(t, way, { websocket: { options: websocket }, options })
+      const { maxFragments, maxBufferedChunks } = app.websocketServer.options
+      return [maxFragments, maxBufferedChunks]
+    }
+    assert.deepEqual(await parts({}), [257, 32_768])
+    assert.deepEqual(await parts({}, { limits: { payload: 10_000 } }), [64, 1_024])
+    assert.deepEqual(await parts({ maxPayload: 2_097_152 }), [513, 65_536])
+    assert.deepEqual(await parts({ maxFragments: 1_000 }), [1_000, 32_768])
+    assert.deepEqual(await parts({ maxBufferedChunks: 1_000 }), [257, 1_000])
+  })
+}
 
 onEveryWay('clientTracking: false: clients is not there, sockets work', async (t, way) => {
   const { app, dial } = await begin(t, way, { websocket: { options: { clientTracking: false } }, routes: (app) => app.get('/', { websocket: true }, echo) })

@@ -8,10 +8,11 @@ import type { IncomingMessage } from 'node:http'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import WebSocket from 'ws'
+import { PARTS_DEFAULT } from '../../../src/plugin/unfinished.js'
 import { bare, begin, echo, upgradeRequest } from './setups.js'
 import type { Begun } from './setups.js'
 
-interface Options { WebSocket: unknown, maxPayload: number, closeTimeout: number }
+interface Options { WebSocket: unknown, maxPayload: number, closeTimeout: number, maxFragments: number, maxBufferedChunks: number }
 const optionsOf = ({ app }: Begun): Options => app.websocketServer.options as unknown as Options
 
 /** A class of sockets that tells what is done to them. */
@@ -76,6 +77,15 @@ test('ws reads options.maxPayload at each upgrade', async (t) => {
   assert.equal(await before.ask('x'.repeat(11)), 'x'.repeat(11))
 })
 
+// plugin.ts, bound().
+test('ws reads options.maxFragments at each upgrade', async (t) => {
+  const begun = await begin(t, bare, { routes: (app) => app.get('/', { websocket: true }, echo) })
+  optionsOf(begun).maxFragments = 2
+  const client = await begun.dial()
+  for (const fin of [false, false, true]) client.socket.send('x', { fin })
+  assert.equal((await client.closed).code, 1008)
+})
+
 // plugin.ts, bound(), and Heartbeat's closeTimeout beside it.
 test('ws reads options.closeTimeout at each upgrade', async (t) => {
   const begun = await begin(t, bare, { routes: (app) => app.get('/', { websocket: true }, (socket) => { socket.close(4000) }) })
@@ -91,6 +101,8 @@ test('ws\'s defaults are the ones that plugin.ts takes for not chosen by the app
   const begun = await begin(t, bare)
   assert.equal(optionsOf(begun).maxPayload, 100 * 1024 * 1024)
   assert.equal(optionsOf(begun).closeTimeout, 30_000)
+  const { maxFragments, maxBufferedChunks } = optionsOf(begun)
+  assert.deepEqual({ maxFragments, maxBufferedChunks }, PARTS_DEFAULT)
 })
 
 // transport.ts, closing(): by this it tells ws's own close from the app's.

@@ -7,32 +7,24 @@ import { test } from 'node:test'
 import { setImmediate as turnOver } from 'node:timers/promises'
 import fc from 'fast-check'
 import { Connection, lifeOf } from '../../../src/api/connection.js'
-import { hostOf, Lifeline } from '../../../src/api/lifeline.js'
-import type { LifeHost } from '../../../src/api/about.js'
-import { Budget } from '../../../src/core/backpressure.js'
-import { Groups } from '../../../src/core/groups.js'
+import type { Lifeline } from '../../../src/api/lifeline.js'
+import { assembled, call } from '../assembled.js'
 import type { Outgoing } from '../../../src/core/outgoing.js'
-import { Heartbeat } from '../../../src/core/heartbeat.js'
-import { nextFd, Registry } from '../../../src/core/registry.js'
-import { Tally } from '../../../src/core/tally.js'
-import { Wheel } from '../../../src/core/wheel.js'
-import { Log } from '../../../src/observe/log.js'
-import type { Transport, TransportOwner } from '../../../src/transports/transport.js'
+import { nextFd } from '../../../src/core/registry.js'
+import type { Wire } from '../../../src/core/peer.js'
+import type { Said, Traits, Transport, TransportOwner } from '../../../src/transports/transport.js'
 import { tries } from '../../support/proof.js'
 
 const LIMIT = 100
 const LOW = 25
 
 /** A wire that takes what it is let take. */
-class FakeTransport implements Transport {
-  readonly kind = 'websocket'
-  readonly remote = true
-  readonly paused = false
-  readonly throttled = false
-  readonly blind = false
-  readonly consumed = 0
-  readonly spoken = false
-  readonly roundTrip = NaN
+class FakeTransport implements Transport, Wire {
+  readonly traits: Traits = { kind: 'websocket', remote: true, confirms: 'no', binary: true }
+  readonly wire = this
+  readonly deaf = true
+  readonly reader = null
+  readonly asker = null
   readonly fault = null
   open = true
   readonly queue: number[] = []
@@ -50,15 +42,8 @@ class FakeTransport implements Transport {
   claim (): void {}
   beat (): number { return 0 }
   beatenAt (): number { return NaN }
-  ping (): Promise<number> { return Promise.resolve(0) }
-  messages (): never { throw new Error('nobody reads here') }
-  pause (): void {}
-  resume (): void {}
   peek (): boolean { return false }
-  readOn (): void {}
   left (): boolean { return this.waiting.length === 0 }
-  settled (): void {}
-  want (): void {}
 
   send (message: Outgoing, seq: number): boolean {
     this.begun = seq
@@ -71,7 +56,7 @@ class FakeTransport implements Transport {
     if (this.queue.shift() !== undefined) this.owner.flushed()
   }
 
-  close (_code: number, _reason: string, dropped: boolean): boolean {
+  close (_said: Said, dropped: boolean): boolean {
     if (!this.open) return false
     this.open = false
     if (dropped) this.queue.length = 0
@@ -92,28 +77,12 @@ class FakeTransport implements Transport {
 interface World { lifeline: Lifeline, open: () => { connection: Connection, transport: FakeTransport } }
 
 function world (policy: 'drop' | 'close', total: number): World {
-  const silent = { debug () {}, info () {}, warn () {}, error () {} }
-  const wheel = new Wheel(1000)
-  const tally = new Tally()
-  const lifeline = new Lifeline({
-    registry: new Registry<Connection>(),
-    wheel,
-    heartbeat: new Heartbeat(wheel, { stallTimeout: 1000, closeTimeout: 1000 }, tally.heartbeat),
-    groups: new Groups<Connection>(),
-    budget: new Budget(total),
-    limits: { limit: LIMIT, low: LOW, policy, stallTimeout: 1000 },
-    closeTimeout: 1000,
-    tally,
-    log: new Log(silent),
-    timeout: 1000,
-    bound: 1000
-  })
-  const host: LifeHost<Connection> = hostOf(lifeline)
+  const { lifeline, house } = assembled({ limit: LIMIT, low: LOW, policy }, total)
   return {
     lifeline,
     open: () => {
       const transport = new FakeTransport()
-      const connection = new Connection(host, transport, { fd: nextFd(), remoteAddress: '', reqId: '', cadence: null, receipts: null, onError: null })
+      const connection = new Connection(house, transport, nextFd(), null, call)
       transport.owner = lifeOf(connection)
       lifeOf(connection).begin()
       return { connection, transport }

@@ -10,17 +10,12 @@ import { test } from 'node:test'
 import { setImmediate as turnOver } from 'node:timers/promises'
 import fc from 'fast-check'
 import type WebSocket from 'ws'
-import type { CloseInfo } from '../../../src/api/about.js'
+import type { CloseInfo } from '../../../src/life/close-info.js'
 import { Connection, lifeOf } from '../../../src/api/connection.js'
-import { hostOf, Lifeline } from '../../../src/api/lifeline.js'
-import { Budget } from '../../../src/core/backpressure.js'
-import { Groups } from '../../../src/core/groups.js'
-import { Heartbeat } from '../../../src/core/heartbeat.js'
+import type { Lifeline } from '../../../src/api/lifeline.js'
+import { assembled, call } from '../assembled.js'
 import type { Outcome } from '../../../src/core/receipts.js'
-import { nextFd, Registry } from '../../../src/core/registry.js'
-import { Tally } from '../../../src/core/tally.js'
-import { Wheel } from '../../../src/core/wheel.js'
-import { Log } from '../../../src/observe/log.js'
+import { nextFd } from '../../../src/core/registry.js'
 import { encode, opcode } from '../../../src/transports/websocket/frame.js'
 import type { Supervision } from '../../../src/transports/websocket/supervise.js'
 import { WebSocketTransport } from '../../../src/transports/websocket/transport.js'
@@ -123,28 +118,13 @@ class FakePeer {
   }
 }
 
-const silent = { debug () {}, info () {}, warn () {}, error () {} }
-
 function open (compresses: boolean, receipts: typeof LIMITS | null): { connection: Connection, transport: WebSocketTransport, socket: FakeSocket, lifeline: Lifeline } {
-  const wheel = new Wheel(1000)
-  const tally = new Tally()
-  const lifeline = new Lifeline({
-    registry: new Registry<Connection>(),
-    wheel,
-    heartbeat: new Heartbeat(wheel, { stallTimeout: 1000, closeTimeout: 1000 }, tally.heartbeat),
-    groups: new Groups<Connection>(),
-    budget: new Budget(Infinity),
-    limits: { limit: 300_000, low: 75_000, policy: 'drop', stallTimeout: 1000 },
-    closeTimeout: 1000,
-    tally,
-    log: new Log(silent),
-    timeout: 1000,
-    bound: 1000
-  })
+  const { lifeline, house } = assembled({ limit: 300_000, low: 75_000 })
+  const { wheel } = house
   const socket = new FakeSocket(compresses)
   const rates = { messageRate: Infinity, byteRate: Infinity, pongRate: 100, payload: 1024, policy: 'pause' } as const
   const transport = new WebSocketTransport(socket as unknown as WebSocket, socket.wire as Duplex, supervision, { defers: false, marks: true, answers: true, receipts: receipts !== null, patience: 10_000, rates, wheel })
-  const connection = new Connection(hostOf(lifeline), transport, { fd: nextFd(), remoteAddress: '', reqId: '', cadence: null, receipts, onError: null })
+  const connection = new Connection(house, transport, nextFd(), receipts, call)
   transport.start(supervision, lifeOf(connection))
   return { connection, transport, socket, lifeline }
 }

@@ -1,22 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { causes, clampReason, isChurn, isSendable } from '../../../src/core/causes.js'
+import { causes, clampReason, isChurn } from '../../../src/core/causes.js'
+import { isSendable } from '../../../src/protocol/close-codes.js'
 import type { Cause } from '../../../src/core/causes.js'
-
-test('the codes that may be sent are those of RFC 6455 §7.4 and the IANA registry, of all 65,536', () => {
-  // 1004 is reserved; 1005, 1006 and 1015 are for reports only; 1016-2999 are for the protocol's future.
-  const assigned = new Set([1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014])
-  for (let code = 0; code <= 65_535; code++) {
-    assert.equal(isSendable(code), assigned.has(code) || (code >= 3000 && code <= 4999), String(code))
-  }
-})
-
-test('what is no whole number is no code', () => {
-  for (const code of [NaN, Infinity, -Infinity, -1000, 1000.5, 1e9, '1000', null, undefined, {}, Symbol('1000'), 1000n]) {
-    assert.equal(isSendable(code as number), false)
-  }
-})
 
 test('a reason of up to 123 bytes is left as it is', () => {
   for (const reason of ['', 'bye', 'x'.repeat(123), 'é'.repeat(61), '€'.repeat(41), '😀'.repeat(30)]) {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { groupName, Groups } from '../../../src/core/groups.js'
 
@@ -41,6 +42,43 @@ test('a member that leaves while the members are gone through does not disturb i
   }
   assert.deepEqual(seen, ['a', 'b', 'c', 'd'])
   assert.equal(groups.size, 0)
+})
+
+test('a view is live: held since before the first came, and over a time when there was nobody', () => {
+  const groups = new Groups<Member>()
+  const [a, b] = people as [Member, Member]
+  const red = groups.members('red')
+  const ofA = groups.groupsOf(a)
+  const look = (): unknown[] => [red.size, red.has(a), [...red], [...ofA], ofA.size]
+  assert.deepEqual(look(), [0, false, [], [], 0])
+  for (let round = 0; round < 2; round++) {
+    groups.join(a, 'red')
+    assert.deepEqual(look(), [1, true, [a], ['red'], 1])
+    groups.join(b, 'red')
+    groups.leaveAll(a)
+    assert.deepEqual(look(), [1, false, [b], [], 0])
+    groups.leave(b, 'red')
+    assert.deepEqual(look(), [0, false, [], [], 0])
+    assert.equal(groups.size, 0)
+  }
+})
+
+test('a view is a set to look at, and nothing can be changed through it', () => {
+  const groups = new Groups<Member>()
+  const [a, b] = people as [Member, Member]
+  for (const member of [a, b]) groups.join(member, 'red')
+  const red = groups.members('red')
+  assert.deepEqual([[...red.keys()], [...red.values()], [...red.entries()]], [[a, b], [a, b], [[a, a], [b, b]]])
+  const told: unknown[] = []
+  red.forEach(function (this: unknown, ...args) { told.push([this, ...args]) }, 'me')
+  assert.deepEqual(told, [['me', a, a, red], ['me', b, b, red]])
+  assert.equal(inspect(red), inspect(new Set([a, b])))
+  for (const name of ['add', 'delete', 'clear']) assert.equal((red as unknown as Record<string, unknown>)[name], undefined)
+  assert.equal((told[0] as unknown[])[3], red)
+  // Of the methods of a set that Node.js 22 knows, those that it has.
+  const union = (red as unknown as { union?: (other: Set<unknown>) => Set<unknown> }).union
+  assert.equal(typeof union, typeof (Set.prototype as unknown as { union?: unknown }).union)
+  if (union !== undefined) assert.deepEqual(union.call(red, new Set([1])), new Set([a, b, 1]))
 })
 
 test('a group is named by a string that is not empty', () => {

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { Heartbeat } from '../../../src/core/heartbeat.js'
-import { Wheel } from '../../../src/core/wheel.js'
+import { Wheel } from '../../../src/core/time/wheel.js'
 import { Clock } from '../clock.js'
-import { CADENCE, CLOSE, Fake, SLOT, STALL, whenOverdue, world } from './peer.js'
+import { CADENCE, CLOSE, Counts, Fake, SLOT, STALL, whenOverdue, world } from './peer.js'
 import { share } from '../../support/proof.js'
 
 test('a live peer that answers is never lost, stalls or not', (t) => {
@@ -13,7 +13,7 @@ test('a live peer that answers is never lost, stalls or not', (t) => {
     (interval, timeout, stalls) => {
       const clock = new Clock(t)
       const wheel = new Wheel(SLOT, clock.now)
-      const heartbeat = new Heartbeat(wheel, { stallTimeout: STALL, closeTimeout: CLOSE }, { pings: 0, lost: 0 }, clock.now)
+      const heartbeat = new Heartbeat(wheel, { stallTimeout: STALL, closeTimeout: CLOSE }, new Counts(), clock.now)
       const peers = Array.from({ length: 4 }, () => new Fake(clock))
       for (const peer of peers) heartbeat.watch(peer, { interval, timeout })
       for (const [calm, stall] of stalls) {
@@ -64,7 +64,7 @@ test('a process that always stalls still finds the dead, after at most three fre
   heartbeat.watch(peer, CADENCE)
   for (let i = 0; i < 2000 && peer.lostAt === null; i++) clock.stall(CADENCE.timeout / 2)
   assert.notEqual(peer.lostAt, null)
-  assert.equal(wheel.stalls, wheel.turn)
+  assert.equal(wheel.stalls, wheel.slot)
   assert.equal(peer.asks.length, 1 + 3)
 })
 
@@ -91,11 +91,11 @@ test('with more on the way than a line of 32 kbit/s carries in timeout, an answe
   assert.equal(much.lostAt! - (much.asks[0]! - CADENCE.interval / 2), STALL)
 })
 
-test('a peer that has to take in much before it can answer gets stallTimeout for each 128 KiB of it', (t) => {
+test('a peer that has to take in much before it can answer gets stallTimeout for each 96 KiB of it', (t) => {
   const { clock, heartbeat } = world(t)
   const peer = new Fake(clock)
   peer.alive = false
-  peer.ahead = 4 * 128 * 1024
+  peer.ahead = 4 * 96 * 1024
   peer.unconfirmed = 200_000
   heartbeat.watch(peer, CADENCE)
   clock.pass(40_000)
@@ -242,17 +242,34 @@ test('a sweep after a stall asks anew before it gives anybody back', (t) => {
   assert.equal(heartbeat.sweep(pulses, 20).size, 1)
 })
 
+test('two sweeps with much work between them in one turn give nobody back: the loop has read nothing since the first', (t) => {
+  const { clock, heartbeat } = world(t)
+  const peer = new Fake(clock)
+  const pulses = [heartbeat.watch(peer, null)]
+  clock.pass(SLOT)
+  heartbeat.sweep(pulses, 500)
+  heartbeat.sweep(pulses, 500)
+  // No timer fires meanwhile.
+  clock.ms += 2000
+  assert.equal(heartbeat.sweep(pulses, 500).size, 0)
+  clock.pass(600)
+  assert.equal(heartbeat.sweep(pulses, 500).size, 0)
+})
+
 test('a peer that is heard, but takes nothing of what waits for stallTimeout, is stalled; also without a cadence', (t) => {
   const { clock, heartbeat, wheel } = world(t)
   for (const cadence of [CADENCE, null]) {
     const peer = new Fake(clock)
     const since = clock.ms
     peer.buffered = 1
+    // Where nobody is pinged nothing is ever confirmed.
+    if (cadence === null) peer.ahead = 100_000_000
     const pulse = heartbeat.watch(peer, cadence)
     clock.pass(STALL - 2 * SLOT)
     assert.equal(peer.stalledAt, null)
     clock.pass(CADENCE.interval)
     const period = cadence === null ? CLOSE : CADENCE.interval / 2
+    assert.notEqual(peer.stalledAt, null)
     assert.ok(peer.stalledAt! - since <= STALL + 2 * period + SLOT, `${peer.stalledAt! - since} ms`)
     assert.equal(peer.lostAt, null)
     heartbeat.forget(pulse)
@@ -306,12 +323,12 @@ test('a ping that waits for us runs no clock: the time to answer begins when it 
   assert.ok(peer.lostAt! - writtenAt <= CADENCE.timeout + SLOT, `${peer.lostAt! - writtenAt} ms`)
 })
 
-test('what waits for the peer in one piece has stallTimeout for each 128 KiB of it, whether the peer talks or not', (t) => {
+test('what waits for the peer in one piece has stallTimeout for each 96 KiB of it, whether the peer talks or not', (t) => {
   const { clock, heartbeat } = world(t)
   const [talks, silent] = [new Fake(clock), new Fake(clock)]
   silent.alive = false
   for (const peer of [talks, silent]) {
-    peer.buffered = peer.unconfirmed = peer.ahead = 4 * 128 * 1024
+    peer.buffered = peer.unconfirmed = peer.ahead = 4 * 96 * 1024
     heartbeat.watch(peer, CADENCE)
   }
   clock.pass(4 * STALL - 2 * SLOT)
@@ -321,24 +338,59 @@ test('what waits for the peer in one piece has stallTimeout for each 128 KiB of 
   assert.notEqual(silent.lostAt, null)
 })
 
-test('a silent peer for whom little waits in sight is found stallTimeout after it last took something, however much is on the way', (t) => {
+test('a silent peer is found stallTimeout after it last took something, however much is on the way behind its next ping', (t) => {
   const { clock, heartbeat } = world(t)
   const peer = new Fake(clock)
   heartbeat.watch(peer, CADENCE)
   clock.pass(CADENCE.interval)
   const since = clock.ms
   peer.alive = false
-  peer.buffered = 64 * 1024
-  peer.unconfirmed = peer.ahead = 30 << 20
+  peer.buffered = peer.ahead = 64 * 1024
+  peer.unconfirmed = 30 << 20
   clock.pass(STALL + CADENCE.interval)
   assert.notEqual(peer.lostAt, null)
   assert.ok(peer.lostAt! - since <= STALL + CADENCE.interval / 2 + SLOT, `${peer.lostAt! - since} ms`)
 })
 
+test('a silent peer that takes nothing of what waits is found, though its ping waits for us', (t) => {
+  const { clock, heartbeat } = world(t)
+  const peer = new Fake(clock)
+  peer.alive = false
+  peer.inside = true
+  peer.buffered = 64 * 1024
+  heartbeat.watch(peer, CADENCE)
+  clock.pass(STALL + CADENCE.interval)
+  assert.notEqual(peer.lostAt, null)
+})
+
+test('a peer on a line of 32 kbit/s is left alone while it is on its way to its next ping, little though waits in sight, whether it talks or not', (t) => {
+  const { clock, heartbeat } = world(t)
+  const [talks, silent] = [new Fake(clock), new Fake(clock)]
+  silent.alive = false
+  // As the marks lie behind 24 open ones; and a line as slow for these times as 32 kbit/s is for 30 s.
+  const gap = 256 * 1024
+  for (const peer of [talks, silent]) {
+    peer.buffered = 64 * 1024
+    peer.ahead = peer.unconfirmed = gap
+    heartbeat.watch(peer, CADENCE)
+  }
+  for (let i = 0; i < 5; i++) {
+    clock.pass(gap / 4 * STALL / 30_000)
+    assert.deepEqual([talks.stalledAt, silent.lostAt, silent.stalledAt], [null, null, null])
+    for (const peer of [talks, silent]) {
+      peer.bytesHeard += 14
+      peer.room += gap
+    }
+  }
+  clock.pass(gap / 96 / 1024 * STALL + 2 * CADENCE.interval)
+  assert.notEqual(talks.stalledAt, null)
+  assert.notEqual(silent.lostAt, null)
+})
+
 test('a stall that is long for one peer is none for its neighbour: each is found within its own bound', (t) => {
   const clock = new Clock(t)
   const wheel = new Wheel(SLOT, clock.now, 2_500)
-  const heartbeat = new Heartbeat(wheel, { stallTimeout: STALL, closeTimeout: CLOSE }, { pings: 0, lost: 0 }, clock.now)
+  const heartbeat = new Heartbeat(wheel, { stallTimeout: STALL, closeTimeout: CLOSE }, new Counts(), clock.now)
   const [short, long] = [{ interval: 100, timeout: 80 }, { interval: 2000, timeout: 2000 }]
   const [hurried, patient, lively] = [new Fake(clock), new Fake(clock), new Fake(clock)]
   heartbeat.watch(hurried, short)
@@ -353,8 +405,10 @@ test('a stall that is long for one peer is none for its neighbour: each is found
   }
   assert.equal(lively.lostAt, null)
   assert.ok(patient.lostAt !== null && hurried.lostAt !== null)
+  assert.notEqual(patient.lostAt, null)
   assert.ok(patient.lostAt! <= long.interval + long.timeout + blocked + 2 * SLOT, `${patient.lostAt} ms`)
   // Three fresh pings, each with its full time.
+  assert.notEqual(hurried.lostAt, null)
   assert.ok(hurried.lostAt! <= short.interval + 4 * (short.timeout + blocked + SLOT) + 2 * SLOT, `${hurried.lostAt} ms`)
   heartbeat.stop()
   wheel.stop()
@@ -363,7 +417,7 @@ test('a stall that is long for one peer is none for its neighbour: each is found
 test('the shorter allowance is never for more than 64 KiB, however long the timeout', (t) => {
   const clock = new Clock(t)
   const wheel = new Wheel(SLOT, clock.now)
-  const heartbeat = new Heartbeat(wheel, { stallTimeout: 90_000, closeTimeout: CLOSE }, { pings: 0, lost: 0 }, clock.now)
+  const heartbeat = new Heartbeat(wheel, { stallTimeout: 90_000, closeTimeout: CLOSE }, new Counts(), clock.now)
   const cadence = { interval: 1000, timeout: 20_000 }
   const [little, much] = [new Fake(clock), new Fake(clock)]
   little.unconfirmed = 64 * 1024
@@ -441,10 +495,10 @@ test('slots that become shorter in the very moment of the judgement are those of
     if (lookedAt !== clock.ms || refinedAt >= 0 || clock.ms <= peer.asks[0]!) return
     refinedAt = clock.ms
     peer.bytesHeard++
-    const before = wheel.turn - pulse.pinged
+    const before = wheel.slot - pulse.pinged
     wheel.refine(SLOT)
-    assert.equal(wheel.turn - pulse.pinged >= 100 * before, true)
-    assert.ok(wheel.turn - pulse.pinged < 100 * (before + 1), `${before} turns became ${wheel.turn - pulse.pinged}`)
+    assert.equal(wheel.slot - pulse.pinged >= 100 * before, true)
+    assert.ok(wheel.slot - pulse.pinged < 100 * (before + 1), `${before} turns became ${wheel.slot - pulse.pinged}`)
   }
   for (let i = 0; i < 500; i++) clock.pass(SLOT)
   clock.poll = () => {}

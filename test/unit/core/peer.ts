@@ -3,9 +3,9 @@
  */
 import type { TestContext } from 'node:test'
 import { Heartbeat } from '../../../src/core/heartbeat.js'
-import type { Pulse } from '../../../src/core/heartbeat.js'
+import type { HeartbeatJournal, Pulse } from '../../../src/core/heartbeat.js'
 import type { Cadence, Peer, Wire } from '../../../src/core/peer.js'
-import { Wheel } from '../../../src/core/wheel.js'
+import { Wheel } from '../../../src/core/time/wheel.js'
 import { Clock } from '../clock.js'
 
 export const SLOT = 10
@@ -16,6 +16,7 @@ export const CLOSE = 200
 /** A peer in ten lines: it answers while it is alive. */
 export class Fake implements Peer, Wire {
   readonly wire: Wire = this
+  deaf = false
   alive = true
   bytesHeard = 0
   room = 0
@@ -56,12 +57,20 @@ export class Fake implements Peer, Wire {
   }
 }
 
-export interface World { clock: Clock, wheel: Wheel, heartbeat: Heartbeat, counts: { pings: number, lost: number } }
+/** Counts what a heartbeat does. */
+export class Counts implements HeartbeatJournal {
+  pings = 0
+  lost = 0
+  pinged (): void { this.pings++ }
+  foundDead (): void { this.lost++ }
+}
+
+export interface World { clock: Clock, wheel: Wheel, heartbeat: Heartbeat, counts: Counts }
 
 export function world (t: TestContext, slot = SLOT): World {
   const clock = new Clock(t)
   const wheel = new Wheel(slot, clock.now)
-  const counts = { pings: 0, lost: 0 }
+  const counts = new Counts()
   const heartbeat = new Heartbeat(wheel, { stallTimeout: STALL, closeTimeout: CLOSE }, counts, clock.now)
   t.after(() => { heartbeat.stop(); wheel.stop() })
   return { clock, wheel, heartbeat, counts }

@@ -98,6 +98,23 @@ test('whoever is not heard at all gets no more than 40, however old they are', (
   assert.equal(pings.makeRoom(100 * PATIENCE, PATIENCE, 8), true)
 })
 
+test('of a slow line that answers, no ping is given up while it is on its way to it', () => {
+  const pings = new Pings()
+  const gap = 256 * 1024
+  let [written, heard] = [0, 0]
+  const payloads: Buffer[] = []
+  const send = (now: number): void => { if (pings.makeRoom(now, PATIENCE, heard)) payloads.push(open(pings, now, written += gap)) }
+  for (let i = 0; i < 40; i++) send(0)
+  // 32 kbit/s, and it is pinged twice as often as it answers.
+  const each = gap / 4
+  for (let i = 1; i <= 30; i++) {
+    send((i - 0.5) * each)
+    send(i * each - 1)
+    heard++
+    assert.equal(answered(pings, payloads[i - 1]!, i * each), true, `ping ${i}`)
+  }
+})
+
 test('what was before a ping that was given up counts as on its way no more', () => {
   const pings = new Pings()
   pings.makeRoom(0, PATIENCE, 0)

@@ -13,22 +13,22 @@ function keep (t: TestContext): { log: Log, lines: Line[], above: () => Line[] }
   return { log, lines, above: () => lines.filter(({ level }) => level !== 'debug') }
 }
 
-const who = { fd: 7, reqId: 'req-1' }
-const reset = { cause: 'reset', code: 1006, reason: '' } as const
+const fd = 7
+const reset = { fd, cause: 'reset', code: 1006, reason: '' } as const
 
-test('opening and closing are said at debug, with fd and request id', (t) => {
+test('opening and closing are said at debug, with fd', (t) => {
   const { log, lines } = keep(t)
-  log.opened(who)
-  log.closed(who, { cause: 'client', code: 1000, reason: 'bye' })
+  log.opened(fd, null)
+  log.closed(null, { fd, cause: 'client', code: 1000, reason: 'bye' })
   assert.deepEqual(lines, [
-    { level: 'debug', fields: who, message: 'lifeline: open' },
-    { level: 'debug', fields: { ...who, cause: 'client', code: 1000, reason: 'bye' }, message: 'lifeline: closed' }
+    { level: 'debug', fields: { fd }, message: 'lifeline: open' },
+    { level: 'debug', fields: { fd, cause: 'client', code: 1000, reason: 'bye' }, message: 'lifeline: closed' }
   ])
 })
 
 test('ten thousand ends in a minute are one line above debug', (t) => {
   const { log, above } = keep(t)
-  for (let i = 0; i < 10_000; i++) log.closed(who, i % 4 === 0 ? { cause: 'heartbeat', code: 1006, reason: '' } : reset)
+  for (let i = 0; i < 10_000; i++) log.closed(null, i % 4 === 0 ? { fd, cause: 'heartbeat', code: 1006, reason: '' } : reset)
   assert.deepEqual(above(), [])
   t.mock.timers.tick(SUMMARY_WINDOW)
   assert.deepEqual(above().map(({ level, fields }) => [level, fields]), [['info', { closed: { heartbeat: 2500, reset: 7500 } }]])
@@ -39,7 +39,7 @@ test('ten thousand ends in a minute are one line above debug', (t) => {
 test('each window has its own line', (t) => {
   const { log, above } = keep(t)
   for (let i = 1; i <= 3; i++) {
-    for (let n = 0; n < i; n++) log.closed(who, reset)
+    for (let n = 0; n < i; n++) log.closed(null, reset)
     t.mock.timers.tick(SUMMARY_WINDOW)
   }
   assert.deepEqual(above().map(({ fields }) => fields.closed), [{ reset: 1 }, { reset: 2 }, { reset: 3 }])
@@ -47,18 +47,18 @@ test('each window has its own line', (t) => {
 
 test('ends that are the app\'s fault are no churn: they have their own line', (t) => {
   const { log, above } = keep(t)
-  log.failed(who, new Error('boom'))
-  log.closed(who, { cause: 'handler', code: 1011, reason: '' })
+  log.failed(fd, null, new Error('boom'))
+  log.closed(null, { fd, cause: 'handler', code: 1011, reason: '' })
   t.mock.timers.tick(SUMMARY_WINDOW)
   assert.deepEqual(above().map(({ level }) => level), ['error'])
 })
 
-test('the failure of a handler is an error with fd and request id; a later one is at debug', (t) => {
+test('the failure of a handler is an error with fd; a later one is at debug', (t) => {
   const { log, lines } = keep(t)
   const err = new Error('boom')
-  log.failed(who, err)
-  log.failedAgain(who, err)
-  assert.deepEqual(lines.map(({ level, fields }) => [level, fields]), [['error', { err, ...who }], ['debug', { err, ...who }]])
+  log.failed(fd, null, err)
+  log.failedAgain(fd, null, err)
+  assert.deepEqual(lines.map(({ level, fields }) => [level, fields]), [['error', { err, fd }], ['debug', { err, fd }]])
 })
 
 test('a mistake that is made in a loop is one line a window for its kind, and is counted', (t) => {
@@ -87,7 +87,7 @@ test('one mistake that was logged needs no summary', (t) => {
 
 test('closing says what was gathered, at once, and arms no timer', (t) => {
   const { log, above } = keep(t)
-  log.closed(who, reset)
+  log.closed(null, reset)
   log.close()
   assert.deepEqual(above().map(({ fields }) => fields), [{ closed: { reset: 1 } }])
   log.close()
@@ -115,7 +115,7 @@ test('the window keeps no process alive', (t) => {
   t.mock.method(globalThis, 'setTimeout', (callback: () => void, ms: number) => (timer = real(callback, ms)))
   const nothing = (): void => {}
   const log = new Log({ debug: nothing, info: nothing, warn: nothing, error: nothing })
-  log.closed(who, reset)
+  log.closed(null, reset)
   assert.equal(timer!.hasRef(), false)
   log.close()
 })
@@ -136,10 +136,23 @@ test('a logger that throws, as on a full disk, is survived', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const full = (): never => { throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' }) }
   const log = new Log({ debug: full, info: full, warn: full, error: full })
-  log.opened(who)
-  log.closed(who, reset)
-  log.failed(who, new Error('boom'))
+  log.opened(fd, null)
+  log.closed(null, reset)
+  log.failed(fd, null, new Error('boom'))
   log.refused('origins', 'a stranger')
   t.mock.timers.tick(SUMMARY_WINDOW)
   log.close()
+})
+
+test('what is said of a connection goes to the logger of its request', (t) => {
+  const { log, lines } = keep(t)
+  const own: string[] = []
+  const say = (_fields: object, message: string): void => { own.push(message) }
+  const logger = { debug: say, info: say, warn: say, error: say }
+  log.opened(fd, logger)
+  log.failed(fd, logger, new Error('boom'))
+  log.failedAgain(fd, logger, new Error('boom'))
+  log.closed(logger, reset)
+  assert.deepEqual(own, ['lifeline: open', 'lifeline: the handler of a connection failed', 'lifeline: the handler of a connection that has ended failed', 'lifeline: closed'])
+  assert.deepEqual(lines, [])
 })

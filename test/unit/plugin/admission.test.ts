@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fc from 'fast-check'
-import { Tally } from '../../../src/core/tally.js'
+import { Tally } from '../../../src/observe/tally.js'
+import { Journal } from '../../../src/life/journal.js'
+import type { Named } from '../../../src/life/journal.js'
 import { Log } from '../../../src/observe/log.js'
 import { Admission } from '../../../src/plugin/admission.js'
 import type { OriginRule } from '../../../src/plugin/origins.js'
@@ -24,7 +26,8 @@ function setUp ({ connections = Infinity, perAddress = Infinity, rule = null, ru
   const lines: string[] = []
   const say = (_fields: object, line: string): void => { lines.push(line) }
   const log = new Log({ debug: say, info: say, warn: say, error: say })
-  const admission = new Admission({ connections, perAddress, reconnect: 0, ruleOf, onError: (error) => { errors.push(error) } }, tally, log)
+  const journal = new Journal<Named>(tally, log, { tell () {}, listens: () => false })
+  const admission = new Admission({ connections, perAddress, reconnect: 0, ruleOf, onError: (error) => { errors.push(error) } }, journal)
   const come = (raw: object = { socket: {} }, more: object = {}): Came => {
     const came: Came = { answer: null, let: null, proceeded: 0, leave: () => { assert.fail('it has no place') }, gone: false }
     const request = { headers: { origin: 'https://evil.example' }, raw, ip: '192.0.2.1' } as unknown as FastifyRequest
@@ -199,14 +202,15 @@ test('who cannot be looked up in the options of its route is refused with a fixe
   assert.deepEqual(errors, [wrong])
 })
 
-test('an address that cannot be read refuses where it is asked for, whatever was thrown; where it is not, nobody reads it', () => {
+test('an address that cannot be read refuses, whatever was thrown, also where nobody counts by it', () => {
   for (const thrown of [new Error('hunter2'), undefined, null]) {
     const hostile = { get ip () { throw thrown } }
-    const { come, errors } = setUp({ perAddress: 5 })
-    const came = come({ socket: {} }, hostile)
-    assert.deepEqual([came.answer?.status, came.answer?.body.message, came.proceeded], [500, 'This upgrade could not be checked', 0])
-    assert.deepEqual(errors.map(({ code }) => code), ['FST_ERR_LIFELINE_ADDRESS'])
-    assert.equal(setUp({ connections: 5 }).come({ socket: {} }, hostile).let, 'in')
+    for (const limits of [{ perAddress: 5 }, { connections: 5 }, {}]) {
+      const { come, errors } = setUp(limits)
+      const came = come({ socket: {} }, hostile)
+      assert.deepEqual([came.answer?.status, came.answer?.body.message, came.proceeded], [500, 'This upgrade could not be checked', 0])
+      assert.deepEqual(errors.map(({ code }) => code), ['FST_ERR_LIFELINE_ADDRESS'])
+    }
   }
 })
 

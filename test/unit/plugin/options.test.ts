@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { constants } from 'node:buffer'
 import { test } from 'node:test'
 import { defaults, readOptions, readRouteOptions } from '../../../src/plugin/options.js'
 import type { LifelineOptions } from '../../../src/plugin/options.js'
@@ -19,13 +20,20 @@ function breaks (options: unknown, ...parts: string[]): void {
 }
 
 const fromOne = ['heartbeat.interval', 'heartbeat.timeout', 'backpressure.stallTimeout', 'closeTimeout', 'upgradeTimeout', 'limits.payload', 'backpressure.limit', 'backpressure.total', 'limits.connections', 'limits.perAddress', 'limits.firstMessage', 'receipts.limit', 'receipts.messages', 'maxAge']
-const fromZero = ['drain.window', 'drain.timeout', 'drain.reconnect', 'backpressure.low']
+const fromZero = ['shutdown.window', 'shutdown.timeout', 'shutdown.reconnect', 'backpressure.low']
 const offByInfinity = ['backpressure.total', 'limits.connections', 'limits.perAddress', 'limits.firstMessage', 'maxAge']
 const rates = ['limits.messageRate', 'limits.byteRate', 'limits.pongRate']
 const times = [...fromOne, ...fromZero].filter((path) => !/payload|limit|total|low|receipts/.test(path) || path === 'limits.firstMessage')
 
 /** All defaults, as they are read. */
 const whole = { ...defaults, origins: null, receipts: null }
+
+test('a message may be no larger than a string', () => {
+  const { MAX_STRING_LENGTH: most } = constants
+  assert.equal(readOptions({ limits: { payload: most } }).limits.payload, most)
+  breaks({ limits: { payload: most + 1 } }, 'option "limits.payload"', `must be <= ${most}`, `(received ${most + 1})`)
+  breaks({ websocket: { options: { maxPayload: most + 1 } } }, 'option "websocket.options.maxPayload"', `must be <= ${most}`, `(received ${most + 1})`)
+})
 
 test('no options are all defaults', () => {
   assert.deepEqual(read({}), whole)
@@ -128,10 +136,10 @@ test('origins that no browser sends are refused, and the message says what is ri
 })
 
 for (const path of fromZero) {
-  test(`${path} may be 0`, () => { read(path === 'drain.timeout' ? { drain: { window: 0, timeout: 0 } } : nest(path, 0)) })
+  test(`${path} may be 0`, () => { read(path === 'shutdown.timeout' ? { shutdown: { window: 0, timeout: 0 } } : nest(path, 0)) })
 }
 
-for (const path of ['nonsense', 'Heartbeat', 'heartbeat.intervall', 'backpressure.limits', 'drain.windows', 'limits.maxPayload', 'websocket.option']) {
+for (const path of ['nonsense', 'Heartbeat', 'heartbeat.intervall', 'backpressure.limits', 'shutdown.windows', 'limits.maxPayload', 'websocket.option']) {
   test(`${path} does not exist, and the message says what does`, () => {
     const siblings = path.includes('.') ? path.split('.')[0]! : 'closeTimeout'
     breaks(nest(path, 5), `option "${path}" does not exist`, '(received 5)', 'known here: ')
@@ -142,7 +150,7 @@ for (const path of ['nonsense', 'Heartbeat', 'heartbeat.intervall', 'backpressur
 for (const [value, shown] of [[true, 'true'], [null, 'null'], [5, '5'], ['off', '"off"'], [[], 'an array']] as const) {
   test(`heartbeat: ${shown} is refused`, () => { breaks({ heartbeat: value }, 'option "heartbeat" must be', `(received ${shown})`) })
   if (value !== true) test(`receipts: ${shown} is refused`, () => { breaks({ receipts: value }, 'option "receipts" must be', `(received ${shown})`) })
-  for (const name of ['backpressure', 'drain', 'limits', 'websocket']) {
+  for (const name of ['backpressure', 'shutdown', 'limits', 'websocket']) {
     test(`${name}: ${shown} is refused`, () => { breaks({ [name]: value }, `option "${name}" must be object`, `(received ${shown})`) })
   }
 }
@@ -155,9 +163,9 @@ test('half a heartbeat is completed by the defaults', () => {
   assert.deepEqual((read({ heartbeat: { timeout: 5 } }) as { heartbeat: unknown }).heartbeat, { interval: 20_000, timeout: 5 })
 })
 
-test('a drain window that is longer than the drain is refused', () => {
-  breaks({ drain: { window: 11_000 } }, 'option "drain.window" must be <= drain.timeout, which is 10000', '(received 11000)')
-  read({ drain: { window: 11_000, timeout: 11_000 } })
+test('a shutdown window that is longer than the shutdown is refused', () => {
+  breaks({ shutdown: { window: 11_000 } }, 'option "shutdown.window" must be <= shutdown.timeout, which is 10000', '(received 11000)')
+  read({ shutdown: { window: 11_000, timeout: 11_000 } })
 })
 
 test('options of @fastify/websocket are passed on as they are; handlers must be functions', () => {

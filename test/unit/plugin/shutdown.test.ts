@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
-import type { Life } from '../../../src/api/life.js'
+import type { Named } from '../../../src/life/journal.js'
+import type { Life } from '../../../src/life/life.js'
 import { Shutdown } from '../../../src/plugin/shutdown.js'
+import type { Said } from '../../../src/transports/transport.js'
 
-interface FakeLife { info: unknown, outstanding: boolean, asked: boolean, upTo: number | null, transport: { remote: boolean }, closedAt: number | null, terminatedAt: number | null, said: unknown[] }
+interface FakeLife { info: unknown, outstanding: boolean, asked: boolean, upTo: number | null, transport: { traits: { remote: boolean } }, closedAt: number | null, terminatedAt: number | null, said: unknown[] }
 
 /** The clock of the drain, and lives whose peers behave as `peer` says. */
-function world (t: TestContext): { pass: (ms: number) => Promise<void>, life: (peer: { outstanding?: boolean, answersAfter?: number, dies?: boolean }) => FakeLife, now: () => number } {
+function world (t: TestContext): { pass: (ms: number) => Promise<void>, life: (peer: { outstanding?: boolean, answersAfter?: number, dies?: boolean }) => FakeLife, now: () => number, stall: (ms: number) => void } {
   let ms = 0
   t.mock.timers.enable({ apis: ['setTimeout'] })
   t.mock.method(performance, 'now', () => ms)
@@ -17,7 +19,7 @@ function world (t: TestContext): { pass: (ms: number) => Promise<void>, life: (p
       outstanding,
       asked: false,
       upTo: null as number | null,
-      transport: { remote: true },
+      transport: { traits: { remote: true } },
       closedAt: null as number | null,
       terminatedAt: null as number | null,
       said: [] as unknown[],
@@ -51,13 +53,13 @@ function world (t: TestContext): { pass: (ms: number) => Promise<void>, life: (p
       for (let i = 0; i < 5; i++) await null
     }
   }
-  return { pass, life, now: () => ms }
+  return { pass, life, now: () => ms, stall: (time) => { ms += time } }
 }
 
 const options = { window: 0, timeout: 1000, reconnect: 0, closeTimeout: 500 }
 
 function run (lives: FakeLife[], given = options): { shutdown: Shutdown, done: { at: boolean } } {
-  const shutdown = new Shutdown(given, () => lives as unknown as Array<Life<object>>)
+  const shutdown = new Shutdown(given, () => lives as unknown as Array<Life<Named>>)
   const done = { at: false }
   shutdown.run().then(() => { done.at = true }, () => {})
   return { shutdown, done }
@@ -72,7 +74,7 @@ test('who has nothing left to send is closed at once with 1012, in the same turn
   const { life } = world(t)
   const lives = [life({}), life({})]
   run(lives)
-  assert.deepEqual(lives.map(({ closedAt, said }) => [closedAt, said]), Array(2).fill([0, [1012, '', 'shutdown']]))
+  assert.deepEqual(lives.map(({ closedAt, said }) => [closedAt, said]), Array(2).fill([0, [{ code: 1012, reason: '', retryAfter: 0 }, 'shutdown']]))
 })
 
 test('it is done when the last has ended', async (t) => {
@@ -96,7 +98,7 @@ test('who still has something to send, or to know, is closed when it is sent and
   assert.notEqual(one.closedAt, null)
 })
 
-test('who does not take what is buffered is closed after drain.timeout, and terminated closeTimeout later', async (t) => {
+test('who does not take what is buffered is closed after shutdown.timeout, and terminated closeTimeout later', async (t) => {
   const { life, pass } = world(t)
   const one = life({ outstanding: true })
   const { done } = run([one])
@@ -109,6 +111,21 @@ test('who does not take what is buffered is closed after drain.timeout, and term
   await pass(100)
   assert.notEqual(one.terminatedAt, null)
   assert.deepEqual(one.said, ['shutdown'])
+  assert.equal(done.at, true)
+})
+
+test('a loop that was away over the deadline leaves nobody behind: who does not answer is terminated, and its end waited for', async (t) => {
+  const { life, pass, stall } = world(t)
+  const one = life({ dies: false })
+  const { done } = run([one])
+  await pass(40)
+  assert.notEqual(one.closedAt, null)
+  stall(options.closeTimeout + 300)
+  await pass(20)
+  assert.notEqual(one.terminatedAt, null)
+  assert.equal(done.at, false)
+  one.info = {}
+  await pass(40)
   assert.equal(done.at, true)
 })
 
@@ -131,7 +148,7 @@ test('who leaves while it waits for its turn is waited for no longer', async (t)
   assert.equal(lives[1]!.closedAt, null)
 })
 
-test('whatever the peers do, it settles within drain.timeout + closeTimeout', async (t) => {
+test('whatever the peers do, it settles within shutdown.timeout + closeTimeout', async (t) => {
   const { life, pass } = world(t)
   const lives = Array.from({ length: 40 }, (_, i) => life({ outstanding: i % 3 > 0, ...(i % 4 === 0 && { answersAfter: i * 30 }) }))
   const { done } = run(lives, { ...options, window: 900 })
@@ -149,9 +166,10 @@ test('each client is told another time to come back, all of them within `reconne
   const { life } = world(t)
   const lives = Array.from({ length: 100 }, () => life({}))
   run(lives, { ...options, reconnect: 5000 })
-  const delays = lives.map(({ said: [code, reason] }) => {
+  const delays = lives.map(({ said: [said] }) => {
+    const { code, retryAfter } = said as Said
     assert.equal(code, 1012)
-    return Number(/^retry: (\d+)$/.exec(String(reason))![1])
+    return retryAfter!
   })
   assert.equal(new Set(delays).size, 100)
   assert.ok(delays.every((delay, i) => delay >= i * 50 && delay <= (i + 1) * 50), String(delays))

@@ -1,12 +1,19 @@
 import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
+import { ServerResponse } from 'node:http'
 import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import { Duplex, PassThrough } from 'node:stream'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
-import { Tally } from '../../../src/core/tally.js'
-import { Wheel } from '../../../src/core/wheel.js'
+import { Journal } from '../../../src/life/journal.js'
+import type { Named } from '../../../src/life/journal.js'
+import { Log } from '../../../src/observe/log.js'
+import { Tally } from '../../../src/observe/tally.js'
+import { Wheel } from '../../../src/core/time/wheel.js'
 import { Upgrades } from '../../../src/plugin/upgrades.js'
+import type { UpgradesJournal } from '../../../src/plugin/upgrades.js'
+import { silent } from '../assembled.js'
 import { Clock } from '../clock.js'
 
 const SLOT = 10
@@ -18,6 +25,7 @@ class FakeSocket extends EventEmitter {
   destroyed = false
   writable = true
   written = ''
+  read = false
 
   constructor (before = 0) {
     super()
@@ -29,6 +37,8 @@ class FakeSocket extends EventEmitter {
     this.bytesWritten += text.length
   }
 
+  resume (): void { this.read = true }
+
   destroySoon (): void { this.destroy() }
 
   destroy (): void {
@@ -37,12 +47,14 @@ class FakeSocket extends EventEmitter {
   }
 }
 
+const counting = (tally: Tally): UpgradesJournal => new Journal<Named>(tally, new Log(silent), { tell () {}, listens: () => false })
+
 function setUp (t: TestContext): { clock: Clock, wheel: Wheel, server: EventEmitter, tally: Tally, upgrades: Upgrades, come: (socket?: FakeSocket) => { request: IncomingMessage, socket: FakeSocket } } {
   const clock = new Clock(t)
   const wheel = new Wheel(SLOT, clock.now)
   const server = new EventEmitter()
   const tally = new Tally()
-  const upgrades = new Upgrades(server, wheel, { decide: TIMEOUT, end: END }, tally)
+  const upgrades = new Upgrades(server, wheel, { decide: TIMEOUT, end: END }, counting(tally))
   t.after(() => { upgrades.stop(); wheel.stop() })
   const come = (socket = new FakeSocket()): { request: IncomingMessage, socket: FakeSocket } => {
     const request = { headers: { upgrade: 'WebSocket' } } as IncomingMessage
@@ -166,7 +178,7 @@ test('it hears of an upgrade before any other listener', (t) => {
   const server = new EventEmitter()
   server.on('upgrade', () => { sizes.push(upgrades.size) })
   const sizes: number[] = []
-  const upgrades = new Upgrades(server, new Wheel(SLOT, clock.now), { decide: TIMEOUT, end: TIMEOUT }, new Tally())
+  const upgrades = new Upgrades(server, new Wheel(SLOT, clock.now), { decide: TIMEOUT, end: TIMEOUT }, counting(new Tally()))
   server.emit('upgrade', {}, new FakeSocket())
   assert.deepEqual(sizes, [1])
   upgrades.stop()
@@ -194,7 +206,7 @@ test('the timer runs while an upgrade is under way, and only then', (t) => {
 test('an answer that Fastify streams has its time as long as it grows, and no more', (t) => {
   const { clock, upgrades, come } = setUp(t)
   const { request, socket } = come()
-  upgrades.routed(request, { headersSent: true })
+  upgrades.routed(request, { sent: true, raw: { headersSent: true } })
   for (let i = 0; i < 10; i++) {
     socket.bytesWritten += 10
     clock.pass(TIMEOUT - SLOT)
@@ -234,7 +246,7 @@ test('an error of a socket that nobody has taken harms nothing, and is its end: 
 
 test('a 503 at the end of the turn, when the server closes and nobody else has answered, may fail as well', async (t) => {
   const server = new EventEmitter()
-  const upgrades = new Upgrades(server, new Wheel(SLOT), { decide: TIMEOUT, end: END }, new Tally())
+  const upgrades = new Upgrades(server, new Wheel(SLOT), { decide: TIMEOUT, end: END }, counting(new Tally()))
   t.after(() => { upgrades.stop() })
   upgrades.close()
   const reset = new class extends Duplex {
@@ -260,7 +272,7 @@ test('whoever takes a socket gets it without a listener of ours, and never witho
   assert.deepEqual(adopted.socket.listeners('error'), [theirs])
   const [heard, unheard] = [come(), come()]
   for (const { request, socket } of [heard, unheard]) {
-    upgrades.routed(request, { headersSent: false })
+    upgrades.routed(request, { sent: true, raw: { headersSent: false } })
     socket.bytesWritten += 10
   }
   heard.socket.on('error', theirs)
@@ -271,6 +283,45 @@ test('whoever takes a socket gets it without a listener of ours, and never witho
   const [one, other] = [come(), come()]
   assert.equal(one.socket.listeners('error')[0], other.socket.listeners('error')[0], 'one function for all')
 })
+
+test('behind a 1xx answer it is as undecided as before: it keeps its place and its guard, and gets its 503', (t) => {
+  const { clock, upgrades, tally, come } = setUp(t)
+  const { request, socket } = come()
+  let left = 0
+  upgrades.routed(request, { sent: false, raw: { headersSent: false } })
+  upgrades.admitted(request, () => { left++ })
+  socket.bytesWritten += 50
+  clock.pass(TIMEOUT - SLOT)
+  assert.deepEqual([upgrades.size, upgrades.waits(request), left], [1, true, 0])
+  const other = come()
+  upgrades.routed(other.request, { sent: false, raw: { headersSent: false } })
+  other.socket.bytesWritten += 50
+  clock.pass(SLOT)
+  assert.match(socket.written, / 503 /)
+  assert.deepEqual([socket.destroyed, left, tally.upgrades.timedOut], [true, 1, 1])
+  assert.equal(upgrades.adopt(other.request)?.socket, other.socket)
+})
+
+for (const [how, sent, event] of [['says so', true, 'error'], ['reads from it', false, 'data'], ['reads from it', false, 'readable']] as const) {
+  test(`who takes a socket past the reply, and ${how} (${event}), has its place until it is over, also while we close`, (t) => {
+    const { clock, upgrades, come } = setUp(t)
+    const [one, other] = [come(), come()]
+    let left = 0
+    for (const { request, socket } of [one, other]) {
+      upgrades.routed(request, { sent, raw: { headersSent: false } })
+      upgrades.admitted(request, () => { left++ })
+      socket.on(event, () => {})
+      socket.bytesWritten += 10
+    }
+    upgrades.close()
+    clock.pass(2 * TIMEOUT)
+    assert.deepEqual([upgrades.size, left, one.socket.destroyed, one.socket.written], [0, 0, false, ''])
+    one.socket.emit('close')
+    assert.equal(left, 1)
+    other.socket.emit('close')
+    assert.equal(left, 2)
+  })
+}
 
 test('who is let in twice has one place', (t) => {
   const { upgrades, come } = setUp(t)
@@ -297,13 +348,99 @@ test('deadlines keep their time when the slots become shorter', (t) => {
   const refused = come()
   refused.socket.destroySoon = () => {}
   upgrades.answered(refused.request)
+  const behind = come(busy().socket).socket
   wheel.refine(SLOT / 5)
   clock.pass(END - 2 * SLOT, 1)
-  assert.deepEqual([undecided.destroyed, refused.socket.destroyed], [false, false])
+  assert.deepEqual([undecided.destroyed, refused.socket.destroyed, behind.destroyed], [false, false, false])
   clock.pass(3 * SLOT, 1)
-  assert.deepEqual([undecided.destroyed, refused.socket.destroyed], [false, true])
+  assert.deepEqual([undecided.destroyed, refused.socket.destroyed, behind.destroyed], [false, true, true])
   clock.pass(TIMEOUT - END - 2 * SLOT, 1)
   assert.equal(undecided.destroyed, false)
   clock.pass(2 * SLOT, 1)
   assert.equal(undecided.destroyed, true)
+})
+
+/** A socket that an earlier response has. @param end as Node.js does when that is whole */
+function busy (): { socket: FakeSocket, end: () => void } {
+  const socket = new FakeSocket()
+  const response = new ServerResponse({ method: 'GET' } as IncomingMessage)
+  response.assignSocket(socket as unknown as Socket)
+  return { socket, end: () => { response.detachSocket(socket as unknown as Socket) } }
+}
+
+test('an upgrade behind a response that is under way is refused at once, and answered and ended when that is whole', (t) => {
+  const { clock, wheel, upgrades, tally, come } = setUp(t)
+  const { socket, end } = busy()
+  const { request } = come(socket)
+  assert.deepEqual(tally.upgrades, { refused: 1, timedOut: 0 })
+  assert.deepEqual([upgrades.size, upgrades.has(request), socket.read], [0, false, true])
+  clock.pass(END - 2 * SLOT)
+  assert.deepEqual([socket.written, socket.destroyed], ['', false])
+  end()
+  clock.pass(SLOT)
+  assert.match(socket.written, /^HTTP\/1\.1 503 .*\r\n(.+\r\n)+\r\n$/)
+  assert.equal(socket.destroyed, true)
+  assert.deepEqual(tally.upgrades, { refused: 1, timedOut: 0 })
+  clock.pass(SLOT)
+  assert.equal(wheel.running, false)
+})
+
+test('a response that takes longer than the end is cut off, and nothing is written into it', (t) => {
+  const { clock, wheel, upgrades, come } = setUp(t)
+  const [late, stopped, gone] = [busy().socket, busy().socket, busy().socket]
+  for (const socket of [late, gone]) come(socket)
+  gone.emit('error', new Error('read ECONNRESET'))
+  assert.equal(gone.destroyed, true, 'guarded as any other')
+  clock.pass(END - SLOT)
+  assert.equal(late.destroyed, false)
+  clock.pass(2 * SLOT)
+  assert.deepEqual([late.destroyed, late.written, gone.written], [true, '', ''])
+  assert.equal(wheel.running, false)
+  come(stopped)
+  upgrades.stop()
+  assert.deepEqual([stopped.destroyed, stopped.written], [true, ''])
+})
+
+test('a stream that stands for a socket, as newer ones hand out for a request with a body, is as busy as that', (t) => {
+  const { server, upgrades, tally } = setUp(t)
+  const stream = new FakeSocket()
+  const request = { headers: { upgrade: 'websocket' }, socket: busy().socket as unknown as Socket } as IncomingMessage
+  server.emit('upgrade', request, stream, Buffer.alloc(0))
+  assert.deepEqual([upgrades.has(request), stream.destroyed, tally.upgrades.refused], [false, false, 1])
+})
+
+test('a socket that has been looked at is no response\'s: who comes next may have it', (t) => {
+  const { upgrades, come } = setUp(t)
+  const { socket, end } = busy()
+  end()
+  const { request } = come(socket)
+  assert.equal(upgrades.has(request), true)
+  assert.deepEqual(socket.eventNames(), ['error'], 'the guard alone')
+  new ServerResponse(request).assignSocket(socket as unknown as Socket)
+})
+
+test('what is refused behind a response reaches no listener that was shielded; everything else reaches all, in order', (t) => {
+  const { server, upgrades, come } = setUp(t)
+  const heard: unknown[] = []
+  const hear = (name: string) => function (this: unknown, ...args: unknown[]): string {
+    heard.push([name, this === server, args.length])
+    return name
+  }
+  const [first, second, third] = [hear('first'), hear('second'), hear('third')]
+  server.on('upgrade', first)
+  server.once('upgrade', second)
+  server.on('upgrade', third)
+  upgrades.shield()
+  assert.deepEqual(server.listeners('upgrade').slice(1), [first, second, third], 'they are seen as they were')
+  come()
+  assert.deepEqual(heard, [['first', true, 3], ['second', true, 3], ['third', true, 3]])
+  heard.length = 0
+  come(busy().socket)
+  assert.deepEqual(heard, [])
+  server.removeListener('upgrade', first)
+  come()
+  assert.deepEqual(heard, [['third', true, 3]], 'removed by reference')
+  server.removeListener('upgrade', third)
+  upgrades.stop()
+  assert.equal(server.listenerCount('upgrade'), 0)
 })

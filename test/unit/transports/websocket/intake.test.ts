@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
-import { Wheel } from '../../../../src/core/wheel.js'
+import { Wheel } from '../../../../src/core/time/wheel.js'
 import { Intake } from '../../../../src/transports/websocket/intake.js'
 import type { Rates } from '../../../../src/transports/websocket/intake.js'
 import { Clock } from '../../clock.js'
@@ -21,6 +21,8 @@ function setUp (t: TestContext, rates: Partial<Rates>): { intake: Intake, clock:
   return { intake, clock, wheel, happened }
 }
 
+const tickEnd = (): Promise<void> => new Promise((resolve) => { process.nextTick(resolve) })
+
 const times = (count: number, call: () => void): void => { for (let i = 0; i < count; i++) call() }
 
 test('past the rate of messages reading pauses, until what came has been paid for', (t) => {
@@ -35,6 +37,32 @@ test('past the rate of messages reading pauses, until what came has been paid fo
   assert.deepEqual(happened, ['messageRate', 'pause', 'resume'])
   intake.took(1)
   assert.deepEqual(happened.slice(3), ['messageRate', 'pause'])
+})
+
+test('what comes while it is paused is paid for as well, from when it comes', async (t) => {
+  const { intake, clock, happened } = setUp(t, { messageRate: 10, byteRate: 1000 })
+  times(20, () => { intake.took(0) })
+  clock.pass(500)
+  intake.took(1700)
+  await tickEnd()
+  // 11 messages too many are paid for at 1.1 s; 700 bytes too many at 1.2 s.
+  clock.pass(690)
+  assert.deepEqual(happened, ['messageRate', 'pause'])
+  clock.pass(30)
+  assert.deepEqual(happened, ['messageRate', 'pause', 'resume'])
+})
+
+test('past a rate nothing that comes reads the clock, waits anew or makes a Buffer', (t) => {
+  const { intake, clock, wheel } = setUp(t, { messageRate: 10, pongRate: 1 })
+  times(11, () => { intake.took(0) })
+  times(2, () => { intake.pinged(Buffer.alloc(0)) })
+  const payload = Buffer.from('ping')
+  const calls = [t.mock.method(performance, 'now', clock.now), t.mock.method(wheel, 'wait'), t.mock.method(Buffer, 'allocUnsafeSlow')]
+  times(1000, () => {
+    intake.took(1)
+    intake.pinged(payload)
+  })
+  assert.deepEqual(calls.map(({ mock }) => mock.callCount()), [0, 0, 0])
 })
 
 test('one message of the largest size is never over the rate of bytes by itself', (t) => {

@@ -250,6 +250,85 @@ test('a peek reads on although paused, until a message comes', () => {
   assert.equal(socket.isPaused, true)
 })
 
+test('a peek ends with a ping or a pong as well: it has heard what it was for', () => {
+  const { socket, reading } = make()
+  reading.throttle(true)
+  for (let i = 0; i < 3; i++) {
+    assert.equal(reading.peek(true), true)
+    assert.equal(socket.isPaused, false)
+    reading.signal(5)
+    assert.deepEqual([socket.isPaused, reading.peeking], [true, false])
+  }
+})
+
+/** What a ping counts as that came past a rate, in bytes. */
+const SIGNAL = 168 + 125
+
+test('past a rate pings and pongs count as if they were held: no look lets in more than 1 MiB of them, until they are paid for', () => {
+  const { reading } = make()
+  reading.throttle(true)
+  let signals = 0
+  for (; signals < 10_000 && reading.peek(true); signals++) reading.signal(125)
+  assert.equal(signals, Math.ceil(1024 * 1024 / SIGNAL))
+  assert.equal(reading.peek(true), false)
+  reading.throttle(false)
+  reading.throttle(true)
+  assert.equal(reading.peek(true), true)
+})
+
+test('nor is more than 8 MiB of them read on for whoever waits for an answer: there it is blind, and says so', async () => {
+  const { socket, reading } = make()
+  reading.throttle(true)
+  reading.readOn(true)
+  let signals = 0
+  for (; !reading.paused && signals < 100_000; signals++) {
+    if (signals % 4_000 === 0) await turn()
+    reading.signal(125)
+  }
+  assert.equal(signals, Math.ceil(8 * 1024 * 1024 / SIGNAL))
+  assert.deepEqual([socket.isPaused, reading.blind, socket.blinded], [true, true, 1])
+  reading.readOn(false)
+  reading.throttle(false)
+  reading.throttle(true)
+  reading.readOn(true)
+  assert.deepEqual([socket.isPaused, reading.blind], [false, false])
+})
+
+test('without a rate they count nothing', () => {
+  const { socket, reading } = make()
+  socket.appPauses(true)
+  for (let i = 0; i < 100_000; i++) reading.signal(125)
+  assert.equal(reading.peek(true), true)
+})
+
+test('after 5,000 pings and pongs in one turn it rests until the next', async () => {
+  for (const closing of [false, true]) {
+    const { socket, reading } = make()
+    if (closing) reading.closing()
+    for (let turns = 0; turns < 3; turns++) {
+      for (let i = 1; i < 5_000; i++) reading.signal(0)
+      assert.equal(socket.isPaused, false)
+      for (let i = 0; i < 10; i++) reading.signal(0)
+      assert.equal(socket.isPaused, true)
+      assert.equal(reading.paused, false)
+      await turn()
+      assert.equal(socket.isPaused, false)
+    }
+    for (let i = 0; i < 5_000; i++) reading.signal(0)
+    socket.appPauses(true)
+    await turn()
+    assert.equal(socket.isPaused, !closing, 'it stays as the app has it')
+  }
+})
+
+test('whoever has come to an end while it rested is let be', async () => {
+  const { socket, reading } = make()
+  for (let i = 0; i < 5_000; i++) reading.signal(0)
+  reading.end()
+  await turn()
+  assert.equal(socket.isPaused, true)
+})
+
 test('a reader that is stuck is peeked past only until 1 MiB waits for it', () => {
   const { socket, reading } = make()
   reading.messages()

@@ -13,7 +13,7 @@ import type { TransportEnd } from '../../../../src/transports/transport.js'
 import type { Supervision } from '../../../../src/transports/websocket/supervise.js'
 import { toOutgoing } from '../../../../src/core/outgoing.js'
 import type { Outgoing } from '../../../../src/core/outgoing.js'
-import { Wheel } from '../../../../src/core/wheel.js'
+import { Wheel } from '../../../../src/core/time/wheel.js'
 import { WebSocketTransport } from '../../../../src/transports/websocket/transport.js'
 
 const KIB = 1024
@@ -39,9 +39,12 @@ class FakeStream extends EventEmitter {
   bytesWritten = 200
   writableLength = 0
   writable = true
+  stopped = false
   /** The payloads of pings, and the lengths of all else. */
   readonly pings: Buffer[] = []
   readonly frames: number[] = []
+
+  isPaused (): boolean { return this.stopped }
 
   write (bytes: Buffer, done?: () => void): void {
     this.bytesWritten += bytes.length
@@ -166,7 +169,7 @@ test('the peer is heard by its bytes; without a byte counter by what arrives', (
   transport.arrived()
   assert.equal(transport.heard(), 501)
   const blind = make({ counts: false })
-  assert.deepEqual([blind.transport.heard(), blind.transport.remote], [0, false])
+  assert.deepEqual([blind.transport.heard(), blind.transport.traits.remote], [0, false])
   blind.transport.arrived()
   assert.equal(blind.transport.heard(), 1)
 })
@@ -208,4 +211,18 @@ test('how long nothing had passed is known from the opening, or the last pong, i
   }), 700)
   assert.ok(Number.isNaN(end(({ stream }) => { stream.bytesRead++ })))
   assert.ok(Number.isNaN(end(({ transport }) => { transport.beat() })))
+})
+
+test('a peer whose stream ws has stopped, for zlib is not done, is not listened to, and cannot be looked at', () => {
+  const { transport, socket, stream } = make({ extensions: 'permessage-deflate' })
+  assert.equal(transport.phase(), 'reading')
+  stream.stopped = true
+  assert.deepEqual([transport.phase(), transport.peek(true)], ['paused', false])
+  // While the app has paused it as well nothing else is known.
+  socket.isPaused = true
+  assert.equal(transport.peek(true), true)
+  socket.isPaused = false
+  assert.deepEqual([transport.phase(), transport.peek(true)], ['paused', false])
+  stream.stopped = false
+  assert.equal(transport.phase(), 'reading')
 })

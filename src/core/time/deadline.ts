@@ -1,0 +1,44 @@
+/**
+ * Something that is to happen once, after a time, in the wheel: exact to a slot, and cheap to put off.
+ * Invariant: it does not happen before what has come by then was read. (After a stall a timer fires before queued input is.)
+ */
+import { Entry } from './wheel.js'
+import type { Wheel } from './wheel.js'
+
+export class Deadline extends Entry {
+  readonly #wheel: Wheel
+  readonly #callback: () => void
+  #late: NodeJS.Immediate | null = null
+
+  constructor (wheel: Wheel, callback: () => void) {
+    super()
+    this.#wheel = wheel
+    this.#callback = callback
+  }
+
+  get waiting (): boolean { return this.next !== null || this.#late !== null }
+
+  /** In so many ms from now, whatever was said before. */
+  in (ms: number): void {
+    this.cancel()
+    this.#wheel.wait(this, this.#wheel.slots(ms) + this.#wheel.lag)
+  }
+
+  cancel (): void {
+    if (this.#late !== null) clearImmediate(this.#late)
+    this.#late = null
+    this.#wheel.cancel(this)
+  }
+
+  override due (): void {
+    const { slot } = this.#wheel
+    if (!this.#wheel.wasLate(slot - 1, 0)) {
+      this.#callback()
+      return
+    }
+    this.#late = setImmediate(() => {
+      this.#late = null
+      this.#callback()
+    })
+  }
+}

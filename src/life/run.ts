@@ -1,0 +1,150 @@
+/**
+ * One wire, and the call of the route handler for it.
+ * Invariant: what a run throws, settles or is told goes to its own wire. When that has gone the run is over, and reaches nobody
+ * who came after it.
+ */
+import type { Cause } from '../core/causes.js'
+import type { Heartbeat, Pulse } from '../core/heartbeat.js'
+import type { Cadence, Peer, Wire } from '../core/peer.js'
+import { Deadline } from '../core/time/deadline.js'
+import type { Wheel } from '../core/time/wheel.js'
+import type { Logger } from '../observe/log.js'
+import type { Transport } from '../transports/transport.js'
+import { add, end as finish } from './endings.js'
+import type { Endings } from './endings.js'
+import { isNewsOfTheEnd } from './news.js'
+import { abortsWhenOver } from './signals.js'
+
+/** The request that a wire has come by. */
+export interface Call {
+  readonly remoteAddress: string
+  /** The request's own; null: the server's. */
+  readonly logger: Logger | null
+  /** null: no heartbeat on this route. */
+  readonly cadence: Cadence | null
+  /** The app's own handler of errors, if it has one. */
+  readonly onError: ((error: unknown) => void) | null
+}
+
+/** The connection, as its runs see it. */
+export interface Living {
+  /** Whether the app asked that this peer is never declared lost. */
+  readonly protected: boolean
+  /** The code of this run has failed. @param first for the first time in this run */
+  runFailed (run: Run, error: unknown, first: boolean): void
+  /** The wire of this run is of no use any more. */
+  giveUp (run: Run, cause: Cause): void
+}
+
+/** What a run needs of the house. */
+interface Keeper {
+  readonly heartbeat: Heartbeat
+  readonly wheel: Wheel
+  /** How long a closing handshake may take, in ms. */
+  readonly closeTimeout: number
+}
+
+export class Run implements Peer {
+  readonly call: Call
+  /** Its wire. */
+  readonly transport: Transport
+  readonly pulse: Pulse
+  /** Its wire has gone. */
+  over = false
+  readonly #living: Living
+  readonly #keeper: Keeper
+  #failed = false
+  /** Whichever comes first: the end of the handler, or of a closing. */
+  #deadline: Deadline | null = null
+  #closing = false
+  #attached: AbortSignal | null = null
+  /** What hangs on it. */
+  #endings: Endings = null
+
+  constructor (living: Living, keeper: Keeper, transport: Transport, call: Call) {
+    this.call = call
+    this.transport = transport
+    this.#living = living
+    this.#keeper = keeper
+    this.pulse = keeper.heartbeat.watch(this, call.cadence)
+  }
+
+  /** Aborts when its wire has gone. */
+  get attached (): AbortSignal { return this.#attached ??= abortsWhenOver((callback) => { this.#whenOver(callback) }) }
+
+  /** The handler has returned, and what it awaited with it; or nobody waits for that any more. */
+  settled (): void {
+    if (!this.#closing) this.#clear()
+    this.transport.reader?.settled()
+  }
+
+  /** Where a handler has no end, or one that cannot be seen, time stands in for it. @param ms how long a reader may let wait for it */
+  settlesWithin (ms: number): void {
+    this.#deadline = new Settling(this.#keeper.wheel, this)
+    this.#deadline.in(ms)
+  }
+
+  /** The handler, or a listener on its wire, threw or rejected. */
+  failed (error: unknown): void {
+    // What of the app's fails because its wire has gone is no failure of the app's.
+    const first = !this.#failed && !(this.over && isNewsOfTheEnd(error))
+    if (first) this.#failed = true
+    this.#living.runFailed(this, error, first)
+  }
+
+  /** Its wire has gone. */
+  end (): void {
+    if (this.over) return
+    this.over = true
+    this.#keeper.heartbeat.forget(this.pulse)
+    this.#clear()
+    const endings = this.#endings
+    this.#endings = null
+    finish(endings)
+  }
+
+  #clear (): void {
+    this.#deadline?.cancel()
+    this.#deadline = null
+  }
+
+  #whenOver (callback: () => void): void {
+    if (this.over) callback()
+    else this.#endings = add(this.#endings, callback)
+  }
+
+  // As the heartbeat sees it.
+
+  get wire (): Wire { return this.transport.wire }
+  get protected (): boolean { return this.#living.protected }
+  lost (): void { this.#living.giveUp(this, 'heartbeat') }
+  stalled (): void { this.#living.giveUp(this, 'stalled') }
+
+  /** The closing has begun, by whoever: it has an end. (Not a moment sooner: a slot may be nearly over when it begins.) */
+  closing (): void {
+    if (this.over || this.#closing) return
+    this.#closing = true
+    this.#clear()
+    const { wheel, closeTimeout } = this.#keeper
+    this.#deadline = new Deadline(wheel, () => {
+      this.#closing = false
+      // A close that was kept for later may have been taken back.
+      if (!this.transport.open) this.#living.giveUp(this, 'heartbeat')
+    })
+    this.#deadline.in(closeTimeout + wheel.width)
+  }
+}
+
+const nothing = (): void => {}
+
+/** Every connection has one: a closure would cost more. */
+class Settling extends Deadline {
+  readonly #run: Run
+
+  constructor (wheel: Wheel, run: Run) {
+    super(wheel, nothing)
+    this.#run = run
+  }
+
+  override due (): void { this.#run.settled() }
+}

@@ -1,0 +1,158 @@
+/**
+ * A wire in memory, with its peer: what is sent goes there as long as that takes it, and what the peer says comes here. It answers pings.
+ */
+import { FST_ERR_LIFELINE_ALREADY_READING } from '../../src/core/errors.js'
+import type { Outgoing } from '../../src/core/outgoing.js'
+import type { Wire } from '../../src/core/peer.js'
+import type { Message, Reader, Said, Traits, Transport, TransportOwner } from '../../src/transports/transport.js'
+
+/** Reads one message at a time; the gate ends it. */
+export class MemoryReader implements Reader {
+  readonly paused = false
+  readonly throttled = false
+  readonly blind = false
+  consumed = 0
+  spoken = false
+  /** How often it was told that the handler has settled. */
+  settles = 0
+  #queue: Message[] = []
+  #shut = false
+  #reading = false
+  #wake: (() => void) | null = null
+
+  say (data: string | Buffer): void {
+    this.spoken = true
+    if (!this.#shut) this.#queue.push({ data, binary: typeof data !== 'string' })
+    this.#wake?.()
+  }
+
+  messages (): AsyncIterableIterator<Message> {
+    if (this.#reading) throw new FST_ERR_LIFELINE_ALREADY_READING()
+    this.#reading = true
+    return this.#read()
+  }
+
+  shut (): void {
+    this.#shut = true
+    this.#reading = false
+    this.#queue = []
+    this.#wake?.()
+  }
+
+  async * #read (): AsyncIterableIterator<Message> {
+    while (!this.#shut) {
+      const message = this.#queue.shift()
+      if (message === undefined) {
+        await new Promise<void>((resolve) => { this.#wake = resolve })
+      } else {
+        this.consumed++
+        yield message
+      }
+    }
+  }
+
+  pause (): void {}
+  resume (): void {}
+  readOn (): void {}
+  settled (): void { this.settles++ }
+}
+
+export class MemoryWire implements Transport, Wire {
+  readonly traits: Traits = { kind: 'websocket', remote: true, confirms: 'no', binary: true }
+  readonly deaf = false
+  readonly wire = this
+  readonly reader = new MemoryReader()
+  readonly asker = null
+  readonly fault = null
+  open = true
+  begun = 0
+  readonly received: Message[] = []
+  told: { code: number, reason: string } | null = null
+  owner: Pick<TransportOwner, 'flushed' | 'ended'> | null = null
+  /** Is told of each message that the peer has. */
+  onTaken: (seq: number) => void = () => {}
+  /** Whether pings are answered. */
+  answers = true
+  #held = false
+  #gone = false
+  #ended = false
+  #taken = 0
+  #heard = 0
+  #waiting: Array<{ message: Message, seq: number, size: number }> = []
+  #last: (() => void) | null = null
+
+  get bufferedBytes (): number { return this.#waiting.reduce((sum, { size }) => sum + size, 0) }
+
+  send ({ payload, binary, size }: Outgoing, seq: number): boolean {
+    this.#waiting.push({ message: { data: typeof payload === 'string' ? payload : Buffer.from(payload), binary }, seq, size: size + 2 })
+    this.#flowSoon()
+    return false
+  }
+
+  left (seq: number): boolean { return this.#waiting.every((waiting) => waiting.seq > seq) }
+  claim (): void {}
+
+  close ({ code, reason, retryAfter = 0 }: Said, dropped: boolean): boolean {
+    if (!this.open) return false
+    this.open = false
+    if (dropped) this.#waiting = []
+    this.#last = () => {
+      this.told = { code, reason: retryAfter > 0 ? `retry: ${retryAfter}` : reason }
+      this.#end(code, reason, 'server')
+    }
+    this.#flowSoon()
+    return true
+  }
+
+  terminate (): void { this.#end(1006, '', this.#gone ? 'reset' : 'server') }
+
+  // As the heartbeat sees it.
+
+  heard (): number { return this.#heard }
+  advance (): number { return this.#taken }
+  backlog (): number { return this.bufferedBytes }
+  span (): number { return this.bufferedBytes }
+  waiting (): number { return this.bufferedBytes }
+  phase (): 'reading' | 'closing' { return this.open ? 'reading' : 'closing' }
+  beatenAt (): number { return 0 }
+  peek (): boolean { return false }
+  beat (): number {
+    if (this.answers) this.#heard++
+    return 1
+  }
+
+  // As the peer does.
+
+  hold (on: boolean): void {
+    this.#held = on
+    this.#flowSoon()
+  }
+
+  /** Is found out with the next message. */
+  vanish (): void { this.#gone = true }
+
+  #flowSoon (): void { setImmediate(() => { this.#flow() }) }
+
+  #flow (): void {
+    if (this.#ended) return
+    if (this.#gone && this.#waiting.length > 0) this.terminate()
+    while (!this.#held && this.#waiting.length > 0) {
+      const { message, seq } = this.#waiting.shift()!
+      this.received.push(message)
+      this.begun = seq
+      this.#taken++
+      this.onTaken(seq)
+      this.owner?.flushed()
+    }
+    if (this.#waiting.length === 0) this.#last?.()
+  }
+
+  #end (code: number, reason: string, cause: 'server' | 'reset'): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.open = false
+    this.#waiting = []
+    this.reader.shut()
+    setImmediate(() => { this.owner?.ended({ code, reason, cause, idle: NaN }) })
+  }
+}
