@@ -1,6 +1,7 @@
 /**
  * `npm run bench -- --against REVISION`: that revision is built beside this one, in a temporary folder, and both are measured
- * in turn, round by round. Fails if a row may be worse.
+ * in turn, round by round, each in processes of its own: one process differs from the next by more than two measurements in it
+ * (by 15 %, of the same revision), so what is measured in one is one value. Fails if a row may be worse.
  * Invariant: the folder is gone when the process is, however it ends.
  */
 import { execFileSync } from 'node:child_process'
@@ -26,6 +27,22 @@ function build (revision) {
 
 const median = (list) => medianOf(list).median
 
+/** How often a row is measured in a process. */
+const MEASUREMENTS = 3
+
+/** @returns what each round gave for both, this first */
+async function rounded (row, rounds) {
+  const [mine, theirs] = row.variants
+  const figures = { [mine]: [], [theirs]: [] }
+  for (let i = 0; i < rounds; i++) {
+    // There and back, so that what drifts favours nobody.
+    const variants = i % 2 === 0 ? row.variants : row.variants.toReversed()
+    const samples = await { ...row, variants }.run(row.single === true ? 1 : MEASUREMENTS)
+    for (const variant of variants) figures[variant].push(median(samples[variant]))
+  }
+  return [figures[mine], figures[theirs]]
+}
+
 /** @returns whether no row may be worse */
 export async function compare (revision, rows, rounds) {
   const { commit, plugin } = build(revision)
@@ -35,8 +52,7 @@ export async function compare (revision, rows, rounds) {
   console.log(['row', 'this', 'that', 'ratio', 'interval', 'verdict'].join(' | '))
   const bad = []
   for (const row of rows) {
-    const samples = await row.run(rounds)
-    const [mine, theirs] = row.variants.map((variant) => samples[variant])
+    const [mine, theirs] = await rounded(row, rounds)
     const figure = medianOf(ratios(mine, theirs))
     const verdict = verdictOf(figure)
     const digits = row.digits ?? 2

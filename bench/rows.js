@@ -104,6 +104,8 @@ const idle = (connections, rounds = null) => ({
   digits: 0,
   /** It differs little from one time to the next. */
   enough: 3,
+  /** Each measurement has processes of its own. */
+  single: true,
   async run (wanted) {
     const samples = Object.fromEntries(this.variants.map((variant) => [variant, []]))
     const resident = structuredClone(samples)
@@ -237,7 +239,7 @@ export const rows = [
 /** The rows in which this revision is held against another. */
 export const paired = rows.map((row) => {
   const { subject = 'lifeline' } = row
-  if (row.variants.includes(subject)) return { ...row, goals: [], enough: Infinity, variants: [subject, `${subject}@that`] }
+  if (row.variants.includes(subject)) return { ...row, goals: [], variants: [subject, `${subject}@that`] }
   // A row of several figures for one server: each is a row.
   return { ...row, figures: row.variants }
 }).flatMap(({ figures, ...row }) => figures === undefined
@@ -248,10 +250,8 @@ export const paired = rows.map((row) => {
     title: `${row.title}: ${figure}`,
     variants: ['lifeline', 'lifeline@that'],
     async run (rounds) {
-      const samples = { lifeline: [], 'lifeline@that': [] }
-      for (let i = 0; i < rounds; i++) {
-        for (const variant of i % 2 === 0 ? this.variants : this.variants.toReversed()) samples[variant].push((await row.run(1, variant))[figure][0])
-      }
+      const samples = {}
+      for (const variant of this.variants) samples[variant] = (await row.run(rounds, variant))[figure]
       return samples
     }
   })))

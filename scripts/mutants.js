@@ -17,8 +17,8 @@ const brief = String(new URL('brief.js', import.meta.url))
 const reporter = join(root, 'scripts', 'reporter.js')
 /** For one run of tests: what waits for ever is found as well. */
 const LIMIT = 6 * 60_000
-/** These look at the text of the tree, or at other programs. */
-const OTHER = /unit\/(scripts|docs|bench|arrows|fuzz)/
+/** These look at the text of the tree, at other programs, or at the package as it was built. */
+const OTHER = /unit\/(scripts|docs|bench|arrows|fuzz)|integration\/(quickstart|examples|compat\/registering)/
 
 const list = (folder, end) => readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile() && entry.name.endsWith(end))
@@ -26,7 +26,7 @@ const list = (folder, end) => readdirSync(join(root, folder), { recursive: true,
   .sort()
 
 const places = list('src', '.ts').filter((file) => file.includes(values.only)).flatMap((file) => mutantsOf(readFileSync(join(root, file), 'utf8')).map((mutant) => ({ file, ...mutant })))
-const groups = [list('test/unit', '.test.ts').filter((file) => !OTHER.test(file)), list('test/contract', '.test.ts'), list('test/integration', '.test.ts')]
+const groups = ['unit', 'contract', 'integration'].map((folder) => list(`test/${folder}`, '.test.ts').filter((file) => !OTHER.test(file)))
 const { copy } = copies('mutants-')
 const tree = copy(root, 'tree')
 

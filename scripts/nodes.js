@@ -1,40 +1,29 @@
 // Runs the unit and integration tests on other versions of Node.js, whose binaries come from npm: on all, or on those that
 // are named; other arguments choose the test files. `npm run test:nodes -- 26 unit/core`
-import { existsSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { cached } from './cache.js'
 import { run } from './run.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const isVersion = (argument) => /^\d+(\.\d+)*$/.test(argument)
 const given = process.argv.slice(2)
 const versions = given.some(isVersion) ? given.filter(isVersion) : ['22', '24', '26']
-const parts = given.some((argument) => !isVersion(argument)) ? given.filter((argument) => !isVersion(argument)) : ['test/unit/', 'test/integration/']
+/** Documents, tools, examples and the services beside them are the same on every version. */
+const tools = ['docs', 'arrows', 'unit/scripts/', 'unit/bench/', 'integration/examples', 'integration/quickstart', 'integration/team-chat', 'integration/prometheus', 'integration/autobahn'].map((part) => `!${part}`)
+const parts = given.some((argument) => !isVersion(argument)) ? given.filter((argument) => !isVersion(argument)) : ['test/unit/', 'test/integration/', ...tools]
 
-/** Outside of the tree, so that neither a linter nor `npm ci` meets it. */
-const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'fastify-lifeline', 'nodes')
 const name = `node-${process.platform}-${process.arch}`
 const LIMIT = 5 * 60_000
 
 const secondsSince = (began) => Math.round((performance.now() - began) / 1000)
 
-/** The binary of a version; it is fetched if it is not there. */
-async function install (version) {
-  const folder = join(cache, version)
-  const binary = join(folder, 'node_modules', name, 'bin', 'node')
-  if (existsSync(binary)) return binary
-  const { output } = await run('npm', ['install', '--prefix', folder, '--no-save', '--no-audit', '--no-fund', `${name}@${version}`], { cwd: root, limit: LIMIT })
-  if (!existsSync(binary)) throw new Error(`the package ${name}@${version} could not be installed:\n${output}`)
-  return binary
-}
-
 /** Runs them, and says how it went; false if it did not go well. */
 async function test (version) {
   const began = performance.now()
-  const binary = await install(version)
+  const binary = await cached('nodes', name, version, 'bin/node')
   // What a test starts by its name, such as npm, is of this version too.
-  const env = { ...process.env, PATH: `${dirname(binary)}${delimiter}${process.env.PATH}` }
+  const env = { PROOF: 'some', ...process.env, PATH: `${dirname(binary)}${delimiter}${process.env.PATH}` }
   const options = { cwd: root, env, limit: LIMIT }
   const exact = (await run(binary, ['--version'], options)).output.trim()
   const { status, output, late } = await run(binary, [join(root, 'scripts/files.js'), ...parts], options)
@@ -46,6 +35,10 @@ async function test (version) {
   return well
 }
 
+if (given[0] === '--binary') {
+  console.log(await cached('nodes', name, given[1], 'bin/node'))
+  process.exit()
+}
 for (const version of versions) {
   if (!await test(version)) process.exitCode = 1
 }

@@ -30,13 +30,13 @@ export async function build (options = {}) {
       const group = groupOf(request.params.room)
       connection.data = { name }
       connection.join(group)
-      fastify.lifeline.broadcast({ joined: name }, { group, except: connection })
+      fastify.lifeline.group(group).push({ joined: name }, { except: connection })
       // Also for those who say no goodbye: reset, or found dead by the heartbeat. It has left its groups by then. (A listener
       // of `close` would hear of all connections, also of those that no room is known of.)
-      connection.closed.then(() => { fastify.lifeline.broadcast({ left: name }, { group }) })
+      connection.closed.then(() => { fastify.lifeline.group(group).push({ left: name }) })
 
       connection.onMessage(({ data }) => {
-        fastify.lifeline.broadcast({ from: name, text: String(data) }, { group, except: connection })
+        fastify.lifeline.group(group).push({ from: name, text: String(data) }, { except: connection })
       })
     },
 

@@ -45,7 +45,7 @@ export async function build (options = {}) {
     onRequest: only('service'),
     schema: { body: { type: 'object' } }
   }, async (request) => {
-    const reached = fastify.lifeline.broadcast(request.body, { group: `user:${request.params.id}` })
+    const reached = fastify.lifeline.group(`user:${request.params.id}`).push(request.body)
     return { reached }
   })
 

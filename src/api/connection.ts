@@ -3,18 +3,16 @@
  * things on first use, and leaves the rest to its life.
  */
 import type { Writable } from 'node:stream'
-import { types } from 'node:util'
+import { inspect, types } from 'node:util'
+import type { InspectOptions } from 'node:util'
 import { closeCode } from '../protocol/close-codes.js'
-import { checkBoolean, readOptions, wrongOptions } from '../core/arguments.js'
-import { FST_ERR_LIFELINE_ARGUMENT, FST_ERR_LIFELINE_INVALID_DATA } from '../core/errors.js'
+import { checkBoolean } from '../core/arguments.js'
+import { FST_ERR_LIFELINE_ARGUMENT } from '../core/errors.js'
 import { groupName } from '../core/groups.js'
-import { toOutgoing } from '../core/outgoing.js'
-import type { Outgoing } from '../core/outgoing.js'
 import { later, nextTurn } from '../core/time/loop.js'
-import { pushOptions } from '../core/payload.js'
 import type { PushOptions, PushResult } from '../core/payload.js'
 import { checkDeliver } from '../core/receipts.js'
-import type { DeliverOptions, Delivery, Patience } from '../core/receipts.js'
+import type { DeliverOptions, Delivery } from '../core/receipts.js'
 import type { Message, Reader, Transport } from '../transports/transport.js'
 import { Life } from '../life/life.js'
 import type { CloseInfo } from '../life/close-info.js'
@@ -22,30 +20,21 @@ import type { House } from '../life/house.js'
 import type { Call } from '../life/run.js'
 import { abortsWhenOver } from '../life/signals.js'
 import type { OutboxLimits } from '../core/outbox.js'
+import { call } from './call.js'
+import { infoOf } from './info.js'
+import type { ConnectionInfo } from './info.js'
+import { parsed } from './parsed.js'
+import { deliver, offer, push } from './pushing.js'
 import { ConnectionWritable } from './writable.js'
 import type { ConnectionWritableOptions } from './writable.js'
 
-const writableOptions = new Set(['objectMode', ...pushOptions])
+/** In ms it would be in 1973, in seconds (the `exp` of a JWT) in the year 5138. */
+const SECONDS_BELOW = 1e11
+
+const NONE: Readonly<Record<string, string>> = Object.freeze({})
 
 /** What the app keeps on its connections: extend it by declaration merging. */
 export interface ConnectionData {}
-
-/** A connection at one moment, as plain data. */
-export interface ConnectionInfo {
-  fd: number
-  id: string
-  transport: 'websocket' | 'sse'
-  state: 'open' | 'closing' | 'closed'
-  remoteAddress: string
-  /** Wall clock, ms since the epoch. */
-  openedAt: number
-  /** Wall clock, ms since the epoch. */
-  lastSeenAt: number
-  /** ms, smoothed; NaN before the first answered ping. */
-  roundTrip: number
-  /** Bytes that wait here. */
-  bufferedBytes: number
-}
 
 /** The way in for the plugin: what it may do to a connection and an app may not. */
 export let lifeOf: (connection: Connection) => Life<Connection>
@@ -53,15 +42,16 @@ export let lifeOf: (connection: Connection) => Life<Connection>
 /** Whether it is one. Takes anything. */
 export let isConnection: (value: unknown) => value is Connection
 
-export class Connection {
+/** One connection, from its opening to its end. @typeParam M what its readers get: `ParsedMessage<T>` on a route with a schema */
+export class Connection<M extends Message = Message> {
   readonly #life: Life<Connection>
   #data: ConnectionData | undefined
   #signal: AbortSignal | undefined
   #closed: Promise<CloseInfo> | undefined
 
-  /** Connections are made by the plugin. */
-  constructor (house: House<Connection>, transport: Transport, fd: number, receipts: OutboxLimits | null, call: Call, wire?: Transport) {
-    this.#life = new Life<Connection>(house, transport, fd, receipts, call, this, wire)
+  /** Connections are made by the plugin. @internal */
+  constructor (house: House<Connection>, transport: Transport, fd: number, receipts: OutboxLimits | null, by: Call, wire?: Transport) {
+    this.#life = new Life<Connection>(house, transport, fd, receipts, by, this, wire)
   }
 
   static {
@@ -75,7 +65,8 @@ export class Connection {
   /** Its name, safe in a URL. No secret. */
   get id (): string { return this.#life.id }
 
-  get transport (): 'websocket' | 'sse' { return this.#life.transport.traits.kind }
+  /** What carries it: so far there is one kind. */
+  get transport (): 'websocket' { return this.#life.transport.traits.kind as 'websocket' }
 
   /** `closing`: a close frame has passed, or the socket is ending. */
   get state (): 'open' | 'closing' | 'closed' { return this.#life.state }
@@ -83,14 +74,23 @@ export class Connection {
   /** The peer's address; behind proxies by Fastify's `trustProxy`. */
   get remoteAddress (): string { return this.#life.run.call.remoteAddress }
 
+  /** The pattern of its route: `/rooms/:room`. */
+  get route (): string { return this.#life.run.call.route }
+
+  /** What the pattern has matched: `{ room: '7' }`. As they were at the upgrade; frozen. */
+  get params (): Readonly<Record<string, string>> { return this.#life.run.call.params ?? NONE }
+
   /** Wall clock, ms since the epoch. */
   get openedAt (): number { return this.#life.openedAt }
 
   /** When the peer was last known to live, ms since the epoch; exact to half the heartbeat's interval. */
   get lastSeenAt (): number { return this.#life.lastSeenAt }
 
-  /** Round trip of the heartbeat's pings in ms, smoothed; NaN before the first answer. */
-  get roundTrip (): number { return this.#life.transport.asker?.roundTrip ?? NaN }
+  /** Round trip of the heartbeat's pings in ms, smoothed; null before the first answer. */
+  get roundTrip (): number | null {
+    const roundTrip = this.#life.transport.asker?.roundTrip ?? NaN
+    return Number.isNaN(roundTrip) ? null : roundTrip
+  }
 
   /** Bytes that wait to be handed to the operating system. */
   get bufferedBytes (): number { return this.#life.transport.bufferedBytes }
@@ -124,39 +124,7 @@ export class Connection {
 
   /** Pushes a message: a string, bytes, or anything `JSON.stringify` takes. Never throws. */
   push (data: unknown, options?: PushOptions): PushResult {
-    const result = this.#push(data, options)
-    this.#life.pushed(result)
-    return result
-  }
-
-  #push (data: unknown, options: PushOptions | undefined): PushResult {
-    if (options !== undefined) {
-      const wrong = wrongOptions(options, pushOptions)
-      if (wrong !== null) {
-        this.#life.misused(new FST_ERR_LIFELINE_INVALID_DATA(wrong))
-        return 'invalid'
-      }
-    }
-    const message = this.#toOutgoing(data, options)
-    return typeof message === 'string' ? message : this.#life.send(message)
-  }
-
-  /** A push that is none while there is no room for it: null. */
-  #offer (data: unknown, options: PushOptions): PushResult | null {
-    const message = this.#toOutgoing(data, options)
-    const result = typeof message === 'string' ? message : this.#life.offer(message)
-    if (result !== null) this.#life.pushed(result)
-    return result
-  }
-
-  #toOutgoing (data: unknown, options: PushOptions | undefined): Outgoing | 'gone' | 'invalid' {
-    if (!this.#life.transport.open) return 'gone'
-    try {
-      return toOutgoing(data, options)
-    } catch (error) {
-      this.#life.misused(error as Error)
-      return 'invalid'
-    }
+    return push(this.#life, data, options)
   }
 
   /**
@@ -165,17 +133,7 @@ export class Connection {
    * @throws FST_ERR_LIFELINE_ARGUMENT for an option that does not exist, a timeout or a signal that is none
    */
   deliver (data: unknown, options: DeliverOptions = {}): Promise<Delivery> {
-    return this.#deliver(data, checkDeliver(options), options)
-  }
-
-  async #deliver (data: unknown, patience: Patience, options: DeliverOptions): Promise<Delivery> {
-    const message = this.#toOutgoing(data, options)
-    if (typeof message === 'string') return this.#life.notDelivered(message)
-    if (patience.signal?.aborted === true) {
-      await nextTurn()
-      patience.signal.throwIfAborted()
-    }
-    return this.#life.deliver(message, patience)
+    return deliver(this.#life, data, checkDeliver(options), options)
   }
 
   /**
@@ -195,11 +153,11 @@ export class Connection {
    * @throws FST_ERR_LIFELINE_ARGUMENT for an option that does not exist
    */
   writable (options: ConnectionWritableOptions = {}): Writable {
-    return new ConnectionWritable((data, given) => this.#offer(data, given), this.#life, readOptions('writable', options, writableOptions))
+    return new ConnectionWritable((data, given) => offer(this.#life, data, given), this.#life, options)
   }
 
   /**
-   * Makes it a member of a group, here at once; the promise is fulfilled when the whole cluster knows.
+   * Makes it a member of a group, at once; the promise is fulfilled in a later turn of the event loop.
    * @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name
    */
   join (group: string): Promise<void> {
@@ -207,7 +165,7 @@ export class Connection {
     return nextTurn()
   }
 
-  /** @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name */
+  /** Takes it out of a group, at once; the promise is as that of `join`. @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name */
   leave (group: string): Promise<void> {
     this.#life.leave(groupName(group))
     return nextTurn()
@@ -222,20 +180,45 @@ export class Connection {
   }
 
   /**
-   * The messages of the peer, one at a time and in order, until the transport ends. The peer is slowed
-   * down when more than 256 KiB wait.
+   * The messages of the peer, one at a time and in order, until the transport ends. The peer is slowed down when more than 256 KiB wait.
+   * On a route with a schema each is validated when it is read, and has its `value`.
    * @throws FST_ERR_LIFELINE_ALREADY_READING while another reader is at it
    */
-  messages (): AsyncIterableIterator<Message> {
-    return this.#reader.messages()
+  messages (): AsyncIterableIterator<M> { return this.#messages() }
+  #messages (one?: boolean): AsyncIterableIterator<M> {
+    const messages = this.#reader.messages(one)
+    const { parser } = this.#life.run.call
+    return (parser === null ? messages : parsed(messages, parser, this, this.#life)) as AsyncIterableIterator<M>
+  }
+
+  /**
+   * The next message, or null when there will be none: one that comes before all others, as for authentication, or one after the other.
+   * @throws FST_ERR_LIFELINE_ALREADY_READING while another reader is at it
+   */
+  async next (): Promise<M | null> {
+    const messages = this.#messages(true)
+    const { value = null } = await messages.next() as { value?: M | null }
+    await messages.return?.()
+    return value
+  }
+
+  /**
+   * Calls back when it is over, in a later turn of the event loop; in the next if it is. What the handler throws or rejects with is
+   * logged and told as what the route's handler throws. `fastify.close()` waits for what it returns, for `shutdown.timeout` at most.
+   * @throws FST_ERR_LIFELINE_ARGUMENT for what is no function
+   */
+  onClose (handler: (info: CloseInfo) => unknown): void {
+    if (typeof handler !== 'function') throw new FST_ERR_LIFELINE_ARGUMENT(`onClose takes a function, not ${typeof handler}`)
+    const { run } = this.#life
+    this.#life.whenOver(() => { later(() => { this.#life.promised(call(handler, undefined, [this.#life.info], (error) => { run.failed(error) })) }) })
   }
 
   /**
    * The same as a callback: the next message comes when the promise that it returned has settled.
    * What it throws ends the connection with 1011.
-   * @throws FST_ERR_LIFELINE_ALREADY_READING while another reader is at it
+   * @throws FST_ERR_LIFELINE_ALREADY_READING while another reader is at it, FST_ERR_LIFELINE_ARGUMENT for what is no function
    */
-  onMessage (handler: (message: Message) => unknown): void {
+  onMessage (handler: (message: M) => unknown): void {
     if (typeof handler !== 'function') throw new FST_ERR_LIFELINE_ARGUMENT(`onMessage takes a function, not ${typeof handler}`)
     const { run } = this.#life
     this.#read(this.messages(), handler).catch((error: unknown) => { run.failed(error) })
@@ -263,36 +246,49 @@ export class Connection {
 
   /**
    * Closes it with 4401 (cause `expired`) when its authorization runs out: a Date, or ms since the epoch by the wall clock.
-   * Called again, the new time holds, be it later or earlier; Infinity: never. A time that has passed closes it now.
-   * @throws FST_ERR_LIFELINE_ARGUMENT for what is no time
+   * Called again, the new time holds, be it later or earlier; Infinity: never. A time that has passed closes it now, as 0 does.
+   * @throws FST_ERR_LIFELINE_ARGUMENT for what is no time, or can only be meant in seconds (from 0 to 1e11, which would be before 1973)
    */
   expire (at: Date | number): void {
     const time = types.isDate(at) ? Date.prototype.getTime.call(at) : at
     if (typeof time !== 'number' || Number.isNaN(time)) throw new FST_ERR_LIFELINE_ARGUMENT('expire takes a Date, or ms since the epoch')
+    if (time > 0 && time < SECONDS_BELOW) throw new FST_ERR_LIFELINE_ARGUMENT(`expire takes a Date, or ms since the epoch; this looks like seconds: ${time}`)
     this.#life.expire(time)
   }
 
   /** What it is now, as plain data. */
   info (): ConnectionInfo {
-    const { fd, id, transport, state, remoteAddress, openedAt, lastSeenAt, roundTrip, bufferedBytes } = this
-    return { fd, id, transport, state, remoteAddress, openedAt, lastSeenAt, roundTrip, bufferedBytes }
+    const info = infoOf(this)
+    const data = this.#life.serialize(this.#data ?? {})
+    return data === undefined ? info : { ...info, data }
+  }
+
+  /** As `info`: so it can be logged, and sent. */
+  toJSON (): ConnectionInfo { return this.info() }
+
+  [inspect.custom] (_depth: number, options: InspectOptions): string {
+    const { fd, state, route, remoteAddress } = this
+    return `Connection ${inspect({ fd, state, route, remoteAddress, groups: [...this.groups] }, options)}`
   }
 
   /**
    * Closes it: what was pushed before is sent first, then the close frame. (A push that waits because the app is between
    * two fragments of a message of its own is lost.) A peer that does not answer is terminated after `closeTimeout`.
-   * By default the code is 1000, without a reason. A code or reason that RFC 6455 forbids is replaced, and reported.
+   * By default the code is 1000, without a reason. Code and reason may be those with which another connection has ended, to pass them on:
+   * 1005 becomes 1000, 1006 and 1015 become 1012 (come back), bytes are text. What else RFC 6455 forbids is replaced, and reported.
    */
-  close (code: number = closeCode.normal, reason: string = ''): void {
+  close (code: number = closeCode.normal, reason: string | Uint8Array = ''): void {
     this.#life.close({ code, reason }, 'server')
+    this.#life.enough()
   }
 
-  /** Ends it at once, without a close frame; what waits is lost. */
+  /** Ends it at once, without a close frame; what waits is lost, in both directions. */
   terminate (): void {
     this.#life.terminate('server')
+    this.#life.enough()
   }
 
-  async #read (messages: AsyncIterable<Message>, handler: (message: Message) => unknown): Promise<void> {
+  async #read (messages: AsyncIterable<M>, handler: (message: M) => unknown): Promise<void> {
     for await (const message of messages) await handler(message)
   }
 

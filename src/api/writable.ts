@@ -4,23 +4,26 @@
  * write to it; a chunk that has to wait is no push that was refused. Nothing is left of it on the connection when it is done.
  */
 import { Writable } from 'node:stream'
-import { checkBoolean, checkOptions } from '../core/arguments.js'
-import { FST_ERR_LIFELINE_INVALID_DATA } from '../core/errors.js'
+import { checkBoolean, readOptions } from '../core/arguments.js'
 import { later } from '../core/time/loop.js'
+import { pushOptions } from '../core/payload.js'
 import type { PushOptions, PushResult } from '../core/payload.js'
 
+/** How chunks become messages. */
 export interface ConnectionWritableOptions extends PushOptions {
   /** Chunks may be anything that can be pushed, not only strings and bytes. @default false */
   objectMode?: boolean
 }
 
-const writableOptions = new Set(['objectMode', 'binary'])
+const writableOptions = new Set(['objectMode', ...pushOptions])
 
-/** What it writes to: as a push, but null, and nothing else, while there is no room. */
-type Offer = (data: unknown, options: PushOptions) => PushResult | null
+/** What it writes to: as a push, but null, and nothing else, while there is no room; and the error of what is invalid, which has been reported. */
+type Offer = (data: unknown, options: PushOptions) => PushResult | Error | null
 
 /** What it hears from that. */
 interface Source {
+  /** What waited has been dropped: there is room, but nothing has left. */
+  readonly lost: boolean
   whenRoomy (callback: () => void): () => void
   whenOver (callback: () => void): () => void
 }
@@ -40,8 +43,7 @@ export class ConnectionWritable extends Writable {
   #settle: ((error?: Error | null) => void) | null = null
 
   constructor (offer: Offer, source: Source, given: ConnectionWritableOptions) {
-    checkOptions('writable', given, writableOptions)
-    const { objectMode = false, ...options } = given
+    const { objectMode = false, ...options } = readOptions('writable', given, writableOptions)
     checkBoolean('writable: objectMode', objectMode)
     if (options.binary !== undefined) checkBoolean('writable: binary', options.binary)
     super({ objectMode, decodeStrings: false })
@@ -57,7 +59,8 @@ export class ConnectionWritable extends Writable {
     const forget = this.#source.whenRoomy(() => {
       called = true
       this.#forget = null
-      this.#inTurn(callback)
+      // Its end is told soon.
+      if (!this.#source.lost) this.#inTurn(callback)
     })
     if (!called) this.#forget = forget
   }
@@ -71,17 +74,19 @@ export class ConnectionWritable extends Writable {
     later(callback)
   }
 
-  override _write (chunk: unknown, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+  override _write (chunk: unknown, encoding: BufferEncoding, done: (error?: Error | null) => void): void {
     const settle = this.#settle = (error) => {
       if (this.#settle !== settle) return
       this.#settle = null
       done(error)
     }
-    this.#push(chunk, settle)
+    // A string that says how it is to be read stands for bytes.
+    this.#push(typeof chunk === 'string' && Buffer.isEncoding(encoding) && !/^utf-?8$/i.test(encoding) ? Buffer.from(chunk, encoding) : chunk, settle)
   }
 
   #push (chunk: unknown, done: (error?: Error | null) => void): void {
-    switch (this.#offer(chunk, this.#options)) {
+    const result = this.#offer(chunk, this.#options)
+    switch (result) {
       case 'sent':
         this.#inTurn(done)
         break
@@ -99,8 +104,8 @@ export class ConnectionWritable extends Writable {
         // As when the connection ends: an error that nobody listens to would end the process.
         this.destroy()
         break
-      case 'invalid':
-        done(new FST_ERR_LIFELINE_INVALID_DATA('see the error event before this one'))
+      default:
+        done(result as Error)
     }
   }
 

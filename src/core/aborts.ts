@@ -1,8 +1,17 @@
 /**
- * Who wants to know that a signal aborts.
+ * Who wants to know that a signal aborts. A signal is the app's, and so may its members be: it is asked by those of its prototype.
  * Invariant: each signal has one listener of ours, however many wait for it, and none when nobody does. (Node.js warns
  * of a leak from the eleventh listener on, and a signal that a thousand connections share is no leak.)
  */
+const { addEventListener, removeEventListener } = EventTarget.prototype
+const getter = (name: 'aborted' | 'reason'): ((this: AbortSignal) => unknown) => Object.getOwnPropertyDescriptor(AbortSignal.prototype, name)!.get!
+const [aborted, reason] = [getter('aborted'), getter('reason')]
+
+/** @throws for what is no signal */
+export const isAborted = (signal: AbortSignal): boolean => aborted.call(signal) as boolean
+
+export const reasonOf = (signal: AbortSignal): unknown => reason.call(signal)
+
 interface Abort {
   readonly callbacks: Set<() => void>
   readonly listener: () => void
@@ -16,7 +25,7 @@ function listen (signal: AbortSignal): Abort {
     aborts.delete(signal)
     for (const callback of [...callbacks]) callback()
   }
-  signal.addEventListener('abort', listener, { once: true })
+  addEventListener.call(signal, 'abort', listener, { once: true })
   const abort = { callbacks, listener }
   aborts.set(signal, abort)
   return abort
@@ -29,7 +38,7 @@ export function onAbort (signal: AbortSignal, callback: () => void): () => void 
   return () => {
     abort.callbacks.delete(callback)
     if (abort.callbacks.size > 0 || aborts.get(signal) !== abort) return
-    signal.removeEventListener('abort', abort.listener)
+    removeEventListener.call(signal, 'abort', abort.listener)
     aborts.delete(signal)
   }
 }

@@ -1,30 +1,42 @@
 /**
  * Whose address it is: what `limits.perAddress` counts by.
+ * Invariant: one address has one subscriber, however it is written. Takes any string, for a client may have written it.
  */
-/** As some proxies write it into X-Forwarded-For: with the port that the client came from. */
+import ipaddr from 'ipaddr.js'
+
+/** As some proxies write it into X-Forwarded-For: in brackets, or with the port that the client came from. */
 const WITH_PORT = /^(?:\[([^\]]*)\](?::\d+)?|(\d+\.\d+\.\d+\.\d+):\d+)$/
+
+const DOTTED_END = /^(.*:)([\d.]+)$/
+
+/** No address is longer, with its brackets, its zone and a port: what is, is not even looked at. */
+const LONGEST = 100
 
 /**
  * An IPv4 address, also in its IPv6 forms, counts by itself. Of an IPv6 address the first 64 bits do: the rest is the
- * subscriber's own to choose (RFC 6177), and there are more of them than any limit. What is no address is what it is:
- * it may have been written by the client. Takes any string.
+ * subscriber's own to choose (RFC 6177), and there are more of them than any limit. null: it is no address.
  */
-export function subscriberOf (written: string): string {
+export function subscriberOf (written: string): string | null {
+  if (written.length > LONGEST) return null
   const [, bracketed, dotted] = WITH_PORT.exec(written) ?? []
-  const address = bracketed ?? dotted ?? written
   // A zone (fe80::1%eth0) is the host's own.
-  const host = `http://[${address.split('%')[0]!}]`
-  if (!/^[\da-f]*:[\da-f:.]*$/i.test(host.slice(8, -1)) || !URL.canParse(host)) return address
-  // URL writes an address in one form: the shortest, in lower case, without dots.
-  const [head, tail] = new URL(host).hostname.slice(1, -1).split('::') as [string, string?]
-  const groups = head === '' ? [] : head.split(':')
-  const last = tail === undefined || tail === '' ? [] : tail.split(':')
-  groups.push(...Array<string>(8 - groups.length - last.length).fill('0'), ...last)
-  if (groups.slice(0, 6).join(':') === '0:0:0:0:0:ffff') return dot(groups.slice(6))
-  return `${groups.slice(0, 4).join(':')}::/64`
+  const address = (bracketed ?? dotted ?? written).split('%')[0]!
+  // Not the short and octal forms of inet_aton(), which a reader may take for another address.
+  if (ipaddr.IPv4.isValidFourPartDecimal(address)) return address
+  const spelled = spell(address)
+  if (spelled === null || !ipaddr.IPv6.isValid(spelled)) return null
+  const parsed = ipaddr.IPv6.parse(spelled)
+  if (parsed.isIPv4MappedAddress()) return parsed.toIPv4Address().toString()
+  return `${parsed.parts.slice(0, 4).map((bits) => bits.toString(16)).join(':')}::/64`
 }
 
-/** Two groups of an IPv6 address as an IPv4 address. */
-function dot (groups: string[]): string {
-  return groups.map((group) => Number.parseInt(group, 16)).flatMap((bits) => [bits >> 8, bits & 0xff]).join('.')
+/**
+ * An IPv6 address without dots (ipaddr.js takes `::1.2.3.4` for another than `::102:304`); null: what is dotted in it is no IPv4 address.
+ */
+function spell (address: string): string | null {
+  const [, head, tail] = DOTTED_END.exec(address) ?? []
+  if (tail?.includes('.') !== true) return address
+  if (!ipaddr.IPv4.isValidFourPartDecimal(tail)) return null
+  const [a, b, c, d] = ipaddr.IPv4.parse(tail).octets as [number, number, number, number]
+  return `${head}${(a << 8 | b).toString(16)}:${(c << 8 | d).toString(16)}`
 }

@@ -5,8 +5,14 @@
  */
 import { types } from 'node:util'
 
+/**
+ * A Buffer over memory that no other thread shares. `fetch`, `Blob` and the like take no other, by the types of the DOM on
+ * TypeScript 5.9 and later. (Older types of Node.js have one kind of Buffer, which is this one.)
+ */
+export type Bytes = ReturnType<typeof Buffer.alloc>
+
 /** A copy of exactly their size. */
-export function ownBytes (bytes: Uint8Array): Buffer {
+export function ownBytes (bytes: Uint8Array): Bytes {
   const copy = Buffer.allocUnsafeSlow(bytes.length)
   copy.set(bytes)
   return copy
@@ -31,3 +37,10 @@ export const textOf = (bytes: Buffer): string => Buffer.prototype.toString.call(
 
 /** As a string of one-byte characters, whatever its own members say. */
 export const latin1Of = (bytes: Buffer): string => Buffer.prototype.toString.call(bytes, 'latin1')
+
+/** By the rules of ws: one may come from another realm. @throws what a getter of the app's throws */
+export function isBlob (data: any): boolean {
+  if (typeof data !== 'object' || data === null) return false
+  const tag: unknown = data[Symbol.toStringTag]
+  return (tag === 'Blob' || tag === 'File') && typeof data.arrayBuffer === 'function'
+}

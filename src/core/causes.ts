@@ -2,8 +2,11 @@
  * Why connections end: one table of causes, with the close code that goes with each
  * and what a client should do about it. docs/causes.md is compared with it by a test.
  */
+import { types } from 'node:util'
 import { closeCode, isSendable } from '../protocol/close-codes.js'
+import { viewOf } from './bytes.js'
 
+/** Every cause, with the close code that goes with it (null: there is none, or it varies), what it means, and what a client should do. */
 export const causes = {
   client: {
     code: null,
@@ -45,6 +48,11 @@ export const causes = {
     meaning: 'the peer sent a message larger than limits.payload (1009), one in too many fragments (1008), more than limits.messageRate or byteRate under the policy close, or nothing within limits.firstMessage (1008)',
     client: '1009: reconnect, but do not send that message again; 1008: do not reconnect by itself: it would happen again'
   },
+  invalid: {
+    code: closeCode.invalidPayload,
+    meaning: 'the peer sent a message that does not parse, or does not fit the schema of its route, and the route has no onInvalid',
+    client: 'do not reconnect by itself: the same message would be refused again'
+  },
   expired: {
     code: closeCode.unauthorized,
     meaning: 'the authorization ran out: the time given to connection.expire() has come',
@@ -85,11 +93,36 @@ export function clampReason (reason: string): string {
   return bytes.toString('utf8', 0, end)
 }
 
+/**
+ * What must not be sent, but is what an app has that passes on how another connection has ended, and what is sent for it: so that
+ * its client comes back where the other would.
+ */
+const passedOn = new Map<unknown, number>([
+  [closeCode.noStatus, closeCode.normal],
+  [closeCode.abnormal, closeCode.serviceRestart],
+  // TLS failed: a client says so, and no server.
+  [1015, closeCode.serviceRestart]
+])
+
+const isText = (value: unknown): boolean => typeof value === 'string' || types.isUint8Array(value)
+
+/** null: they have been transferred. */
+function textOf (bytes: Uint8Array): string | null {
+  try {
+    return viewOf(bytes).toString()
+  } catch {
+    return null
+  }
+}
+
 /** A close code and a reason as they may be sent, and what was wrong with those that were given; null: nothing. */
-export function sayable (code: number, reason: string): { code: number, reason: string, wrong: string | null } {
+export function sayable (given: number, said: string | Uint8Array): { code: number, reason: string, wrong: string | null } {
+  const code = passedOn.get(given) ?? given
+  // As ws gives it to those who hear of a close.
+  const reason = types.isUint8Array(said) ? textOf(said) : said
   const text = typeof reason === 'string' ? clampReason(reason) : ''
   if (!isSendable(code)) {
-    return { code: closeCode.normal, reason: text, wrong: `${typeof code === 'number' ? code : `a ${typeof code}`} is no close code that may be sent (RFC 6455 §7.4): ${closeCode.normal} was sent` }
+    return { code: closeCode.normal, reason: text, wrong: `${typeof code === 'number' ? code : `what is of type ${typeof code}`} is no close code that may be sent (RFC 6455 §7.4): ${closeCode.normal} was sent${isText(given) ? '; the code comes first, then the reason' : ''}` }
   }
   return { code, reason: text, wrong: text === reason ? null : `a close reason is a string of at most 123 bytes (RFC 6455 §5.5): "${text}" was sent` }
 }

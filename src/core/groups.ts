@@ -6,6 +6,8 @@
 import { FST_ERR_LIFELINE_ARGUMENT } from './errors.js'
 import { LiveSet } from './live-set.js'
 
+const NONE: readonly string[] = Object.freeze([])
+
 /** @throws FST_ERR_LIFELINE_ARGUMENT for what is no group's name */
 export function groupName (name: unknown): string {
   if (typeof name === 'string' && name !== '') return name
@@ -19,10 +21,10 @@ export class Groups<T extends object> {
   /** How many groups there are. */
   get size (): number { return this.#members.size }
 
-  /** Live, whoever comes and goes, also while there is nobody. */
-  members (group: string): ReadonlySet<T> { return new LiveSet(this.#members, group) }
+  /** Who is in which, now. */
+  get byName (): ReadonlyMap<string, ReadonlySet<T>> { return this.#members }
 
-  /** Live, as `members`. */
+  /** Live, also while there is none. */
   groupsOf (member: T): ReadonlySet<string> { return new LiveSet(this.#groups, member) }
 
   /** Who is in it now. */
@@ -30,21 +32,29 @@ export class Groups<T extends object> {
 
   has (member: T, group: string): boolean { return this.#members.get(group)?.has(member) === true }
 
-  join (member: T, group: string): void {
+  /** @returns false if it was in it already */
+  join (member: T, group: string): boolean {
+    if (this.has(member, group)) return false
     add(this.#members, group, member)
     add(this.#groups, member, group)
+    return true
   }
 
-  leave (member: T, group: string): void {
+  /** @returns false if it was not in it */
+  leave (member: T, group: string): boolean {
+    if (!this.has(member, group)) return false
     remove(this.#members, group, member)
     remove(this.#groups, member, group)
+    return true
   }
 
-  leaveAll (member: T): void {
+  /** @returns those that it was in, in the order in which it came */
+  leaveAll (member: T): readonly string[] {
     const groups = this.#groups.get(member)
-    if (groups === undefined) return
+    if (groups === undefined) return NONE
     for (const group of groups) remove(this.#members, group, member)
     this.#groups.delete(member)
+    return [...groups]
   }
 }
 

@@ -1,73 +1,20 @@
 /**
  * Finds peers that are gone, without ever taking a live one for dead.
- * Invariant: a peer last heard at time t is declared lost no later than
- * t + interval + timeout + one slot, and never before a ping to it was written and had `timeout` to be answered.
+ * Invariant: a peer last heard at time t is declared lost no later than t + interval + timeout + one slot, and as much more as
+ * what goes before the question may take (slow-line.ts); and never before a ping to it was written and had that time to be answered.
  * Knows nothing of sockets: a peer is a few methods. Counts nothing per message: it compares
  * counters when a peer is due.
  */
 import type { Cadence, Peer } from './peer.js'
-import { patienceFor, SLOWEST } from './slow-line.js'
-import { Entry } from './time/wheel.js'
+import { NEVER, Pulse } from './pulse.js'
+import { extraFor, patienceFor } from './slow-line.js'
 import type { Wheel } from './time/wheel.js'
-
-/**
- * With more than this unconfirmed, an answer may be slow for want of bandwidth, not of a peer: what the
- * slowest line carries in `timeout`, and never more than 64 KiB. In bytes.
- */
-const much = (timeout: number): number => Math.min(64 * 1024, SLOWEST * timeout)
-
-const UNASKED = -1
 
 /** Fresh pings that one suspicion can get because of stalls: a process that always stalls must still find the dead. */
 const GRACES = 3
 
 /** Of a loop that was away for longer than a quarter of the time to answer the peer's answer may still be unread, in ms at the most. */
 const STALL_MAX = 2_500
-
-/** The state of one watched peer, and its place in the wheel. */
-export class Pulse extends Entry {
-  readonly peer: Peer
-  readonly cadence: Cadence | null
-  readonly #heartbeat: Heartbeat
-  /** When something new was last seen to have come from the peer; monotonic, ms. */
-  seenAt: number
-  heard = -1
-  /** What `advance` was, and the slot since when bytes wait without any; UNASKED while none do. */
-  advance = 0
-  waitingSince = UNASKED
-  /** Whether it was heard since. */
-  spoke = false
-  /** The slot in which it was asked because it was silent, and by which ping; UNASKED while it is not suspected. */
-  asked = UNASKED
-  ping = 0
-  graces = 0
-  /** The slot of the last ping, whatever the reason. */
-  pinged: number
-  /** The slot in which it was found paused; 0 while it is not. */
-  pausedSlot = 0
-  peeking = false
-  forgotten = false
-
-  constructor (heartbeat: Heartbeat, peer: Peer, cadence: Cadence | null, now: number, slot: number) {
-    super()
-    this.#heartbeat = heartbeat
-    this.peer = peer
-    this.cadence = cadence
-    this.seenAt = now
-    this.pinged = slot
-  }
-
-  override due (): void {
-    this.#heartbeat.check(this)
-  }
-
-  override refined (times: number): void {
-    this.pinged *= times
-    this.pausedSlot *= times
-    if (this.asked !== UNASKED) this.asked *= times
-    if (this.waitingSince !== UNASKED) this.waitingSince *= times
-  }
-}
 
 /** Who counts. */
 export interface HeartbeatJournal {
@@ -81,8 +28,6 @@ export class Heartbeat {
   readonly #wheel: Wheel
   readonly #now: () => number
   readonly #stallTimeout: number
-  /** How often those without a cadence are looked at, in ms. */
-  readonly #unhurried: number
   readonly #journal: HeartbeatJournal
   readonly #doubted: Pulse[] = []
   #verifying: NodeJS.Immediate | null = null
@@ -90,13 +35,13 @@ export class Heartbeat {
 
   constructor (
     wheel: Wheel,
-    options: { stallTimeout: number, closeTimeout: number },
+    /** How long a peer may take nothing of what waits for it, in ms. */
+    stallTimeout: number,
     journal: HeartbeatJournal,
     now: () => number = () => performance.now()
   ) {
     this.#wheel = wheel
-    this.#stallTimeout = options.stallTimeout
-    this.#unhurried = options.closeTimeout
+    this.#stallTimeout = stallTimeout
     this.#journal = journal
     this.#now = now
   }
@@ -123,13 +68,20 @@ export class Heartbeat {
   sweep (pulses: Iterable<Pulse>, timeout: number): Set<Pulse> {
     const overdue = new Set<Pulse>()
     for (const pulse of pulses) {
-      if (pulse.peer.wire.deaf || pulse.peer.wire.phase() !== 'reading') continue
+      if (pulse.forgotten || pulse.peer.wire.deaf || pulse.peer.wire.paused) continue
       const patience = pulse.cadence?.timeout ?? timeout
-      if (this.#listen(pulse)) this.#relax(pulse)
-      else if (pulse.asked === UNASKED || this.#wasAway(pulse, patience)) this.#suspect(pulse)
-      else if (this.#left(pulse, patience) <= 0) overdue.add(pulse)
+      if (pulse.listen(this.#now())) pulse.relax()
+      else if (this.#suspected(pulse, patience)) {
+        // An app sweeps at any moment: what has come since the loop last polled was not read.
+        if (this.#left(pulse, patience, this.#wheel.readUntil) <= 0) overdue.add(pulse)
+      }
     }
     return overdue
+  }
+
+  /** A class of the app's may have closed the connection while it was asked: who was forgotten stays so. */
+  #wait (pulse: Pulse, slots: number): void {
+    if (!pulse.forgotten) this.#wheel.wait(pulse, slots)
   }
 
   lose (pulse: Pulse): void {
@@ -144,34 +96,28 @@ export class Heartbeat {
     this.#doubted.length = 0
   }
 
-  /** Peers are looked at twice an interval, so that none is silent for longer than one before it is asked. */
+  /** Peers are looked at twice an interval, so that none is silent for longer than one before it is asked; those that are not asked, for what waits for them. */
   #period (pulse: Pulse): number {
-    return Math.max(1, Math.floor((pulse.cadence?.interval ?? 2 * this.#unhurried) / 2 / this.#wheel.width))
+    return Math.max(1, Math.floor((pulse.cadence?.interval ?? this.#stallTimeout / 2) / 2 / this.#wheel.width))
   }
 
   check (pulse: Pulse): void {
     const { peer, cadence } = pulse
     const period = this.#period(pulse)
-    const phase = peer.wire.phase()
-    if (phase === 'closing') {
-      peer.closing()
-      this.#wheel.wait(pulse, period)
-      return
-    }
-    const alive = peer.wire.deaf || this.#listen(pulse)
-    if (alive) this.#relax(pulse)
-    // A peer that we do not listen to may wait for us.
-    const untilStuck = alive || cadence === null || phase === 'reading' ? this.#untilStuck(pulse) : Infinity
+    const { paused } = peer.wire
+    const alive = peer.wire.deaf || pulse.listen(this.#now())
+    if (alive) pulse.relax()
+    // A peer that we do not listen to may wait for us. One of whom nothing is asked is not looked at either: what it says of what it takes lies unread.
+    if (paused && cadence === null) pulse.waitingSince = NEVER
+    const untilStuck = (alive && cadence !== null) || !paused ? this.#untilStuck(pulse) : Infinity
     if (untilStuck <= 0) {
       this.#doubt(pulse)
-    } else if (alive || cadence === null) {
-      if (cadence !== null) this.#keepOpen(pulse, period)
-      this.#wheel.wait(pulse, Math.min(period, untilStuck))
-    } else if (phase === 'reading' || this.#looksAtPaused(pulse, cadence)) {
+    } else if (cadence === null) {
+      this.#wait(pulse, Math.min(period, untilStuck))
+    } else if (!alive && (!paused || this.#looksAtPaused(pulse, cadence))) {
       this.#judge(pulse, cadence, Math.min(period, untilStuck))
     } else {
-      this.#keepOpen(pulse, period)
-      this.#wheel.wait(pulse, period)
+      this.#wait(pulse, Math.min(period, untilStuck, this.#keepOpen(pulse, period)))
     }
   }
 
@@ -179,60 +125,39 @@ export class Heartbeat {
   #looksAtPaused (pulse: Pulse, { interval, timeout }: Cadence): boolean {
     const { slot } = this.#wheel
     // Whatever it was suspected of before, we have stopped listening since.
-    pulse.asked = UNASKED
+    pulse.asked = NEVER
     pulse.graces = 0
     if (pulse.pausedSlot === 0) pulse.pausedSlot = slot
     const patience = this.#wheel.slots(interval + timeout)
-    pulse.peeking = !pulse.peer.protected && slot - pulse.pausedSlot >= patience && pulse.peer.wire.peek(true)
-    return pulse.peeking
+    return !pulse.peer.protected && slot - pulse.pausedSlot >= patience && pulse.peer.wire.peek(true)
   }
 
   /** Of a silent peer. @param atMost the slots until the next look */
   #judge (pulse: Pulse, { timeout }: Cadence, atMost: number): void {
-    const away = pulse.asked !== UNASKED && pulse.graces < GRACES && this.#wasAway(pulse, timeout)
-    if (pulse.asked === UNASKED || away) {
-      if (away) pulse.graces++
-      this.#suspect(pulse)
-    }
-    const left = this.#left(pulse, timeout)
-    if (left > 0) this.#wheel.wait(pulse, Math.min(atMost, this.#wheel.slots(left)))
+    this.#suspected(pulse, timeout)
+    const left = this.#left(pulse, timeout, this.#now())
+    if (left > 0) this.#wait(pulse, Math.min(atMost, this.#wheel.slots(left)))
     else this.#doubt(pulse)
   }
 
-  /** Whether the loop was away since it was asked for so long that its answer may be unread. */
-  #wasAway (pulse: Pulse, timeout: number): boolean {
+  /** Whether it was asked already; if not, or if the loop was away since, it is asked now. */
+  #suspected (pulse: Pulse, timeout: number): boolean {
     const long = Math.max(this.#wheel.width, Math.min(timeout / 4, STALL_MAX))
-    return this.#wheel.wasLate(pulse.asked, long) || this.#wheel.behind > long
-  }
-
-  /** Whether the peer has shown life since the last look. */
-  #listen (pulse: Pulse): boolean {
-    const heard = pulse.peer.wire.heard()
-    const alive = heard !== pulse.heard
-    if (alive) {
-      pulse.seenAt = this.#now()
-      pulse.spoke = true
+    if (pulse.asked !== NEVER) {
+      if (pulse.graces === GRACES || !this.#wheel.wasLate(pulse.asked, long)) return true
+      pulse.graces++
     }
-    pulse.heard = heard
-    return alive
-  }
-
-  #relax (pulse: Pulse): void {
-    pulse.asked = UNASKED
-    pulse.graces = 0
-    pulse.pausedSlot = 0
-    if (pulse.peeking) {
-      pulse.peeking = false
-      pulse.peer.wire.peek(false)
-    }
+    this.#suspect(pulse)
+    return false
   }
 
   /**
    * A ping at least every interval, also to those who are heard: for middleboxes that watch one
-   * direction only, and to know what has arrived.
+   * direction only, and to know what has arrived. @returns in how many slots the next is due
    */
-  #keepOpen (pulse: Pulse, period: number): void {
+  #keepOpen (pulse: Pulse, period: number): number {
     if (this.#wheel.slot - pulse.pinged >= 2 * period) this.#ask(pulse)
+    return pulse.pinged + 2 * period - this.#wheel.slot
   }
 
   #suspect (pulse: Pulse): void {
@@ -246,43 +171,34 @@ export class Heartbeat {
     return pulse.peer.wire.beat()
   }
 
-  /** How long a suspect still has, in ms. @param timeout in ms */
-  #left (pulse: Pulse, timeout: number): number {
-    const { peer } = pulse
-    const now = this.#now()
-    const askedAt = peer.wire.beatenAt(pulse.ping)
+  /** How long a suspect still has to answer, in ms, if nothing goes before the question. @param timeout in ms @param now monotonic, in ms */
+  #due (pulse: Pulse, timeout: number, now: number): number {
+    const askedAt = pulse.peer.wire.beatenAt(pulse.ping)
     // It was not even asked yet: the ping waits for what ws compresses, for this peer or for others.
-    if (Number.isNaN(askedAt)) return timeout
-    const left = askedAt + timeout - now
-    if (peer.wire.backlog() <= much(timeout)) return left
-    return Math.max(left, pulse.seenAt + patienceFor(peer.wire.span(), this.#stallTimeout) - now)
+    return Number.isNaN(askedAt) ? timeout : askedAt + timeout - now
+  }
+
+  /** How long it has with what does. */
+  #left (pulse: Pulse, timeout: number, now: number): number {
+    return this.#due(pulse, timeout, now) + extraFor(pulse.peer.wire.span(), this.#stallTimeout)
   }
 
   /** In how many slots bytes will have waited for too long without the peer taking any; Infinity: none wait. */
   #untilStuck (pulse: Pulse): number {
-    const waiting = pulse.peer.wire.waiting()
-    if (waiting === 0) {
-      pulse.waitingSince = UNASKED
-      return Infinity
-    }
-    const advance = pulse.peer.wire.advance()
-    if (pulse.waitingSince === UNASKED || advance !== pulse.advance) {
-      pulse.advance = advance
-      pulse.waitingSince = this.#wheel.slot
-      pulse.spoke = false
-    }
+    const since = pulse.waitsSince(this.#wheel.slot)
+    if (since === NEVER) return Infinity
     // What was written at once is taken at once, as far as can be seen. Nor is anything seen of a peer before its next answer:
     // what a slow one makes free below, the kernel takes from us in steps of its own.
-    // (Where no pings go out that tells nothing: all that was ever sent is unconfirmed.)
-    const unseen = pulse.cadence === null ? waiting : Math.max(waiting, pulse.peer.wire.span())
-    return pulse.waitingSince + this.#wheel.slots(patienceFor(unseen, this.#stallTimeout)) - this.#wheel.slot
+    const { wire } = pulse.peer
+    const unseen = Math.max(wire.waiting(), wire.span())
+    return since + this.#wheel.slots(patienceFor(unseen, this.#stallTimeout)) - this.#wheel.slot
   }
 
   /** After a stall a timer fires before queued input is read: judge behind the poll phase, not before it. */
   #doubt (pulse: Pulse): void {
     this.#doubted.push(pulse)
     // It stays in the wheel, whose slots may become shorter meanwhile.
-    this.#wheel.wait(pulse, 1)
+    this.#wait(pulse, 1)
     this.#verifying ??= setImmediate(this.#verify)
   }
 
@@ -297,22 +213,23 @@ export class Heartbeat {
 
   #conclude (pulse: Pulse): void {
     const { peer, cadence } = pulse
-    const phase = peer.wire.phase()
-    if (phase === 'closing' || (phase === 'paused' && cadence !== null)) {
-      this.#wheel.wait(pulse, 1)
+    if (peer.wire.paused) {
+      this.#wait(pulse, 1)
       return
     }
-    if (this.#listen(pulse)) this.#relax(pulse)
+    if (pulse.listen(this.#now())) pulse.relax()
     const stuck = this.#untilStuck(pulse) <= 0
     // A suspect is one that was silent, and is still.
-    const suspected = cadence !== null && pulse.asked !== UNASKED
-    if (stuck && (!suspected || pulse.spoke)) {
+    const suspected = cadence !== null && pulse.asked !== NEVER
+    const now = this.#now()
+    const silent = suspected && this.#due(pulse, cadence.timeout, now) <= 0
+    if (stuck && (!silent || pulse.spoke)) {
       peer.stalled()
-    } else if (suspected && !peer.protected && (stuck || this.#left(pulse, cadence.timeout) <= 0)) {
+    } else if (silent && !peer.protected && (stuck || this.#left(pulse, cadence.timeout, now) <= 0)) {
       this.lose(pulse)
     } else {
-      this.#relax(pulse)
-      this.#wheel.wait(pulse, this.#period(pulse))
+      pulse.relax()
+      this.#wait(pulse, this.#period(pulse))
     }
   }
 }

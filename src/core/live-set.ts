@@ -7,10 +7,12 @@ import type { InspectOptions } from 'node:util'
 
 const EMPTY: ReadonlySet<never> = new Set<never>()
 
+/** A set that is looked up anew with each question, and cannot be changed through this. */
 export class LiveSet<K, T> implements ReadonlySet<T> {
   readonly #sets: ReadonlyMap<K, ReadonlySet<T>>
   readonly #name: K
 
+  /** @internal */
   constructor (sets: ReadonlyMap<K, ReadonlySet<T>>, name: K) {
     this.#sets = sets
     this.#name = name
@@ -18,13 +20,16 @@ export class LiveSet<K, T> implements ReadonlySet<T> {
 
   get #now (): ReadonlySet<T> { return this.#sets.get(this.#name) ?? EMPTY }
 
+  /** How many are in it now. */
   get size (): number { return this.#now.size }
+  /** Whether this one is in it now. */
   has (value: T): boolean { return this.#now.has(value) }
   keys (): SetIterator<T> { return this.#now.keys() }
   values (): SetIterator<T> { return this.#now.values() }
   entries (): SetIterator<[T, T]> { return this.#now.entries() }
   [Symbol.iterator] (): SetIterator<T> { return this.#now.values() }
 
+  /** Calls back with each that is in it, as a Set does. */
   forEach (callback: (value: T, key: T, set: ReadonlySet<T>) => void, thisArg?: unknown): void {
     this.#now.forEach((value) => { Reflect.apply(callback, thisArg, [value, value, this]) })
   }

@@ -5,7 +5,7 @@
  * nobody else's to change.
  */
 import { Outgoing } from './outgoing.js'
-import type { Payload } from './payload.js'
+import type { Bytes } from './bytes.js'
 
 /** How much may be unconfirmed. */
 export interface OutboxLimits {
@@ -14,21 +14,30 @@ export interface OutboxLimits {
   readonly messages: number
 }
 
-/** A message of which it is not known whether it has arrived. */
-export interface Undelivered {
+interface Pushed<Binary extends boolean> {
   /** As it was to go out: text as a string (JSON, if an object was pushed), bytes as a Buffer. */
-  readonly data: Payload
-  readonly binary: boolean
-  /** Which message of this connection it was, from 1. */
+  readonly data: Binary extends true ? Bytes : string
+  /** Whether it was to go out as a binary message. */
+  readonly binary: Binary
+  /** The number of the message on its connection, from 1. */
   readonly seq: number
   /** Wall clock, ms since the epoch. */
   readonly pushedAt: number
 }
 
+/** A message of which it is not known whether it has arrived. */
+export type Unconfirmed = Pushed<false> | Pushed<true>
+
 /** Whoever can bring receipts. */
 export interface Asks {
   /** A receipt is wanted for all messages up to this one. */
   want (seq: number): void
+}
+
+/** Who counts what all outboxes hold together. */
+export interface Keeping {
+  /** So much more is held; less, if negative. */
+  kept (messages: number, bytes: number): void
 }
 
 /** After so many messages a receipt is asked for, or after a quarter of what may be unconfirmed: a ping costs as much as dozens of messages. */
@@ -51,14 +60,14 @@ function answered (size: number): Outgoing {
 }
 
 /** Made into what the app is told when it is read: of thousands that were lost at once as a rule none is. */
-function undelivered (message: Outgoing, seq: number, pushedAt: number): Undelivered {
-  let data: Payload | null = null
+function unconfirmed (message: Outgoing, seq: number, pushedAt: number): Unconfirmed {
+  let data: string | Bytes | null = null
   return {
     get data () { return data ??= message.data },
     binary: message.binary,
     seq,
     pushedAt
-  }
+  } as Unconfirmed
 }
 
 /** In the place of a message that was not sent after all. */
@@ -69,6 +78,8 @@ export class Outbox {
 
   readonly #wire: Asks
   readonly #limits: OutboxLimits
+  /** null: its connection is over, and it counts for nobody. */
+  #keeping: Keeping | null
   #list: Array<Outgoing | null> = []
   /** Where the oldest is in the list, and its number less 1. */
   #first = 0
@@ -77,9 +88,10 @@ export class Outbox {
   #newMessages = 0
   #newBytes = 0
 
-  constructor (wire: Asks, limits: OutboxLimits) {
+  constructor (wire: Asks, limits: OutboxLimits, keeping: Keeping) {
     this.#wire = wire
     this.#limits = limits
+    this.#keeping = keeping
   }
 
   get count (): number { return this.#list.length - this.#first }
@@ -116,6 +128,7 @@ export class Outbox {
     if (this.#list.length === 0) this.#before = seq - 1
     this.#list.push(toldOf ? answered(size) : message.keep())
     this.bytes += size
+    this.#keeping?.kept(1, size)
     this.#newBytes += size
     this.#newMessages++
     const { limit, messages } = this.#limits
@@ -128,7 +141,9 @@ export class Outbox {
   drop (seq: number): void {
     const at = this.#first + seq - this.#before - 1
     if (at < this.#first || at >= this.#list.length) return
-    this.bytes -= this.#list[at]!.size
+    const { size } = this.#list[at]!
+    this.bytes -= size
+    this.#keeping?.kept(0, -size)
     this.#list[at] = NOTHING
   }
 
@@ -137,10 +152,12 @@ export class Outbox {
     const confirmed = Math.min(this.count, seq - this.#before)
     if (confirmed <= 0) return
     const end = this.#first + confirmed
+    const before = this.bytes
     for (let i = this.#first; i < end; i++) {
       this.bytes -= this.#list[i]!.size
       this.#list[i] = null
     }
+    this.#keeping?.kept(-confirmed, this.bytes - before)
     this.#before += confirmed
     this.#first = end
     // What was confirmed in front is cut off when it is more than what is left: seldom enough.
@@ -149,18 +166,24 @@ export class Outbox {
     this.#first = 0
   }
 
+  /** The connection is over: what is held from now on is told, and counts no more. */
+  end (): void {
+    this.#keeping?.kept(-this.count, -this.bytes)
+    this.#keeping = null
+  }
+
   /**
    * What is not confirmed, oldest first, but for what nobody asks for.
    * @param now by `performance.now`
    * @param wall the same moment by the wall clock, in ms
    */
-  list (now: number, wall: number): Undelivered[] {
-    const list: Undelivered[] = []
+  list (now: number, wall: number): Unconfirmed[] {
+    const list: Unconfirmed[] = []
     let seq = this.#before
     for (let i = this.#first; i < this.#list.length; i++) {
       const message = this.#list[i]!
       seq++
-      if (message.at !== ANSWERED) list.push(undelivered(message, seq, Math.round(wall - (now - message.at))))
+      if (message.at !== ANSWERED) list.push(unconfirmed(message, seq, Math.round(wall - (now - message.at))))
     }
     return list
   }

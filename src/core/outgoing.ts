@@ -4,23 +4,13 @@
  * Invariant: what is kept for longer than the push is a copy: the app may use its bytes again at once.
  * Knows nothing of wires; a wire may leave here what it has made of one for many, for the others.
  */
-import { constants } from 'node:buffer'
+import { constants, isUtf8 } from 'node:buffer'
 import { latin1Of, ownBytes, textOf } from './bytes.js'
+import type { Bytes } from './bytes.js'
 import { FST_ERR_LIFELINE_INVALID_DATA } from './errors.js'
 import { describe, toPayload } from './payload.js'
 import type { Payload, PushOptions } from './payload.js'
-
-/** When this tick began, by `performance.now`, in whole ms; -1 until somebody asks. The clock costs as much as a message. */
-let began = -1
-const forget = (): void => { began = -1 }
-
-function moment (): number {
-  if (began === -1) {
-    began = Math.round(performance.now())
-    process.nextTick(forget)
-  }
-  return began
-}
+import { tick } from './time/loop.js'
 
 /** The moment of a message whose bytes are still the app's, and of one that is not kept, but whose bytes are not. */
 const LENT = 0
@@ -58,9 +48,9 @@ export class Outgoing {
   }
 
   /** As an app is told of it: text as a string, bytes as a Buffer that is nobody else's: it may change them, or give them away. */
-  get data (): Payload {
+  get data (): string | Bytes {
     const content = this.#content
-    if (typeof content === 'string') return this.payload
+    if (typeof content === 'string') return this.binary ? Buffer.from(content, encodingOf(content, this.size)) : content
     return this.binary ? ownBytes(content) : textOf(content)
   }
 
@@ -76,7 +66,7 @@ export class Outgoing {
   /** It is kept from now on, until it has arrived. */
   keep (): Outgoing {
     this.own()
-    this.at = moment()
+    this.at = Math.round(tick.at)
     return this
   }
 }
@@ -84,13 +74,30 @@ export class Outgoing {
 /** Of a string that stands for so many bytes. (Where it is ASCII, both are the same, and latin1 is twice as fast.) */
 export const encodingOf = (content: string, size: number): 'latin1' | 'utf8' => content.length === size ? 'latin1' : 'utf8'
 
+/** The bytes of a message on one kind of wire: in several parts, or in one. */
+export type Parts = Buffer | readonly Buffer[]
+
+/** What one kind of wire has made of it, and others before. */
+interface Made {
+  readonly by: object
+  readonly parts: Parts
+  readonly before: Made | null
+}
+
 /** A message for many. It leaves at the end of this turn of the event loop, together with what else they all get. */
 export class Shared extends Outgoing {
-  /** As WebSocket frames; null until one was needed. */
-  frames: Buffer | readonly Buffer[] | null = null
+  #made: Made | null = null
   #kept: Outgoing | null = null
 
-  /** The same for all who keep it, and without its frames. */
+  /** Its bytes as this encoding makes them: once, and the same for all. */
+  partsBy (encoding: { partsOf (message: Outgoing): Parts }): Parts {
+    for (let made = this.#made; made !== null; made = made.before) if (made.by === encoding) return made.parts
+    const parts = encoding.partsOf(this)
+    this.#made = { by: encoding, parts, before: this.#made }
+    return parts
+  }
+
+  /** The same for all who keep it, and without its parts. */
   override keep (): Outgoing {
     return this.#kept ??= new Outgoing(this.own().content, this.binary, this.size, true).keep()
   }
@@ -98,8 +105,11 @@ export class Shared extends Outgoing {
 
 function measure (payload: Payload, binary: boolean): number {
   if (typeof payload === 'string') return Buffer.byteLength(payload)
+  if (binary) return payload.length
   // Whoever is told of it is told a string, and so are its readers.
-  if (!binary && payload.length > constants.MAX_STRING_LENGTH) throw new FST_ERR_LIFELINE_INVALID_DATA(`a text of ${payload.length} bytes is longer than a string can be, which is ${constants.MAX_STRING_LENGTH}`)
+  if (payload.length > constants.MAX_STRING_LENGTH) throw new FST_ERR_LIFELINE_INVALID_DATA(`a text of ${payload.length} bytes is longer than a string can be, which is ${constants.MAX_STRING_LENGTH}`)
+  // It would end the connection: whoever reads a text that is none has to close (RFC 6455 §8.1).
+  if (!isUtf8(payload)) throw new FST_ERR_LIFELINE_INVALID_DATA('it is to be text, but its bytes are not UTF-8')
   return payload.length
 }
 

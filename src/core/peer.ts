@@ -8,16 +8,17 @@ export interface Wire {
   readonly deaf: boolean
   /** Grows whenever anything is heard from the peer. */
   heard (): number
-  /** Grows whenever something that waited has been taken. */
+  /** Grows whenever something that waited has been taken; and with whatever says that the peer may have waited for us. */
   advance (): number
-  /** Bytes that wait here, or were written and are not known to have arrived. */
-  backlog (): number
-  /** Those of them that the peer has to take in before it can answer anything. */
+  /** Bytes that the peer has to take in before it can answer anything. */
   span (): number
-  /** Bytes that were written and wait for the peer to make room. What waits for us, to be compressed, is not the peer's fault. */
+  /**
+   * Bytes that were written and wait for the peer to make room. What waits for us, to be compressed, is not the peer's fault; nor is
+   * anything while the app has stopped reading.
+   */
   waiting (): number
-  /** `reading`: we hear the peer. `paused`: we do not listen, or are not done with what came before. `closing`: the closing handshake is under way. */
-  phase (): 'reading' | 'paused' | 'closing'
+  /** We do not listen to the peer, or are not done with what came before. */
+  readonly paused: boolean
   /** Sends a ping whose answer nobody awaits, if there is room for one more. @returns the number of the newest */
   beat (): number
   /** When this ping was written, monotonic in ms; NaN while it waits here; -Infinity if it is not open any more. */
@@ -31,8 +32,6 @@ export interface Peer {
   readonly wire: Wire
   /** Whether the app asked that this peer is never declared lost. */
   readonly protected: boolean
-  /** It was found closing: that has an end. */
-  closing (): void
   /** The peer is gone. */
   lost (): void
   /** The peer lives, but has taken nothing for too long. */

@@ -5,16 +5,16 @@
  * Knows nothing of sockets: it makes payloads and reads payloads.
  */
 import { randomInt } from 'node:crypto'
-import { SLOWEST } from './slow-line.js'
 
 /** A small integer, at random; crypto's own pool makes it cheap. */
 const NONCE_MAX = 2 ** 30
 
 /**
- * No more are open at a time: a ws client that has more than 60 pings to answer, because its own
- * sending is blocked, ends itself. Less than that, for the app may send pings of its own.
+ * So many are known at a time. Past it one between two others is forgotten: then the pong of the next says what its own would have.
+ * And so many go out to a peer of whom nothing is read: a ws client that has more than 60 to answer, because its own sending is
+ * blocked, ends itself. Less than that, for the app may send pings of its own.
  */
-const OPEN_MAX = 40
+export const OPEN_MAX = 40
 
 /** How far a transport has come when a ping goes out. */
 export interface Mark {
@@ -48,10 +48,8 @@ export class Pings {
   readonly #open: OpenPing[] = []
   /** Of the newest. */
   #number = 0
-  /** Bytes that were taken for arrived when the ping behind them was given up. */
-  #presumed = 0
-  /** When the last was answered; monotonic, ms. */
-  #answeredAt = -Infinity
+  /** The number of the last that was answered, remembered or not. */
+  #answered = 0
   /** What had been heard at the newest ping, and how many went out since. */
   #heard = -1
   #unheard = 0
@@ -72,7 +70,7 @@ export class Pings {
 
   /** Bytes that are not known to have arrived. @param given up to now */
   unconfirmed (given: number): number {
-    return given - Math.max(this.confirmed, this.#presumed)
+    return given - this.confirmed
   }
 
   /**
@@ -84,28 +82,35 @@ export class Pings {
     return this.unconfirmed(this.#open[0]?.given ?? given)
   }
 
-  /**
-   * Whether one more may go out. If too many are open, the oldest is given up for it when it and the last answer are older than
-   * `patience`: whoever is heard and never answers (an empty pong, none at all) is pinged all the same. Not whoever is not heard at all.
-   * Nor of a slow line the ping that it is on its way to: the answers would then belong to none, one after the other.
-   * @param heard grows whenever anything is heard
-   */
-  makeRoom (now: number, patience: number, heard: number): boolean {
+  /** How many went out since anything was heard. @param heard grows whenever anything is */
+  unheard (heard: number): number {
     if (heard !== this.#heard) {
       this.#heard = heard
       this.#unheard = 0
     }
-    if (this.#open.length < OPEN_MAX) return true
-    const { writtenAt, given } = this.#open[0]!
-    const enough = Math.max(patience, this.ahead(given) / SLOWEST)
-    if (!(now - Math.max(writtenAt, this.#answeredAt) >= enough) || this.#unheard >= OPEN_MAX) return false
-    this.#open.shift()
-    this.#presumed = given
-    return true
+    return this.#unheard
+  }
+
+  /**
+   * Forgets one, that whose neighbours are closest, so that those that are left are spread over all that is on its way. Never the first:
+   * the peer comes to that next, and of one that answers none it says from where on nothing is known.
+   */
+  #thin (given: number): void {
+    const open = this.#open
+    let least = 1
+    let gap = Infinity
+    for (let i = 1; i < open.length; i++) {
+      const between = (open[i + 1]?.given ?? given) - open[i - 1]!.given
+      if (between > gap) continue
+      least = i
+      gap = between
+    }
+    open.splice(least, 1)
   }
 
   /** Opens a ping and gives its payload. */
   open (mark: Mark, receipt = false): Buffer {
+    if (this.#open.length === OPEN_MAX) this.#thin(mark.given)
     const number = this.#number = (this.#number + 1) >>> 0
     this.#open.push({ number, writtenAt: NaN, written: mark.written, given: mark.given, handed: mark.handed, receipt })
     this.#unheard++
@@ -126,21 +131,23 @@ export class Pings {
     }
   }
 
-  /** When this one was written, monotonic in ms; NaN while it is not; -Infinity if it is not open any more. */
+  /** When this one was written, or, if it was forgotten, the next; monotonic in ms; NaN while it is not; -Infinity if it was answered. */
   writtenAt (number: number): number {
-    return this.#open.find((ping) => ping.number === number)?.writtenAt ?? -Infinity
+    return this.#open.find((ping) => ping.number >= number)?.writtenAt ?? -Infinity
   }
 
-  /** The round trip in ms, if the pong answers one of ours; else NaN. */
-  answer (payload: Buffer, now: number): number {
+  /** The round trip in ms, if the pong answers one of ours; null if that was forgotten: it says nothing new. NaN if it answers none. */
+  answer (payload: Buffer, now: number): number | null {
     if (payload.length !== 8 || payload.readUInt32BE(0) !== this.#nonce) return NaN
     const number = payload.readUInt32BE(4)
+    // They come in order, each once.
+    if (number <= this.#answered || number > this.#number) return NaN
+    this.#answered = number
     const at = this.#open.findIndex((ping) => ping.number === number)
-    if (at === -1) return NaN
+    if (at === -1) return null
     this.written(number, now)
     const { writtenAt, written, handed } = this.#open[at]!
     this.#open.splice(0, at + 1)
-    this.#answeredAt = now
     this.confirmed = written
     this.received = handed
     const roundTrip = now - writtenAt
@@ -164,10 +171,14 @@ export class Pings {
     return this.#asked.promise
   }
 
+  /** Somebody waits for a ping that has not gone out. */
+  get owed (): boolean { return this.#asked !== null && this.#asked.number > this.#number }
+
   /** The transport is gone: whoever waits learns that no answer will come. */
   end (): void {
     this.#asked?.resolve(Infinity)
     this.#asked = null
     this.#open.length = 0
+    this.#answered = this.#number
   }
 }

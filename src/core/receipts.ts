@@ -4,10 +4,10 @@
  * every wait ends: by a receipt, its timeout, its signal, or the end of the connection.
  * Knows nothing of pings: messages are numbered from 1, and a wire says up to which one they have arrived.
  */
-import { onAbort } from './aborts.js'
+import { isAborted, onAbort, reasonOf } from './aborts.js'
 import { attempt, readOptions } from './arguments.js'
 import { FST_ERR_LIFELINE_ARGUMENT } from './errors.js'
-import type { Asks, Outbox, Undelivered } from './outbox.js'
+import type { Asks, Outbox, Unconfirmed } from './outbox.js'
 import type { PushOptions } from './payload.js'
 
 export const outcomes = ['delivered', 'gone', 'full', 'invalid', 'timeout', 'unconfirmed'] as const
@@ -18,16 +18,22 @@ export const outcomes = ['delivered', 'gone', 'full', 'invalid', 'timeout', 'unc
  */
 export type Outcome = typeof outcomes[number]
 
-export interface Delivery {
-  readonly outcome: Outcome
-  /** Of the ping that brought the receipt, in ms; with `delivered` alone. */
-  readonly roundTrip?: number
+/** What is known of the arrival of a message. */
+export type Delivery = {
+  /** What became of it. */
+  readonly outcome: 'delivered'
+  /** Of the ping that brought the receipt, in ms. */
+  readonly roundTrip: number
+} | {
+  readonly outcome: Exclude<Outcome, 'delivered'>
+  readonly roundTrip?: never
 }
 
+/** How a message goes out, and how long its receipt is waited for. */
 export interface DeliverOptions extends PushOptions {
   /** How long to wait for the receipt, in ms. @default 10_000 */
   timeout?: number
-  /** Ends the wait: the promise is rejected with its reason. What was sent may have arrived. */
+  /** Ends the wait: the promise is rejected with its reason. What was sent may have arrived. @default none */
   signal?: AbortSignal
 }
 
@@ -49,7 +55,7 @@ export function checkDeliver (options: DeliverOptions): Patience {
   const { timeout = TIMEOUT, signal } = readOptions('deliver', options, deliverOptions, waitOptions)
   if (typeof timeout !== 'number' || !(timeout >= 0 && timeout <= TIMEOUT_MAX)) throw new FST_ERR_LIFELINE_ARGUMENT(`deliver: timeout is a number of ms up to ${TIMEOUT_MAX}`)
   // What only looks like one, by its prototype, throws when it is asked.
-  if (signal !== undefined && !attempt('deliver: signal', () => signal instanceof AbortSignal && typeof signal.aborted === 'boolean')) throw new FST_ERR_LIFELINE_ARGUMENT('deliver: signal is an AbortSignal')
+  if (signal !== undefined && !attempt('deliver: signal', () => signal instanceof AbortSignal && typeof isAborted(signal) === 'boolean')) throw new FST_ERR_LIFELINE_ARGUMENT('deliver: signal is an AbortSignal')
   return { timeout, signal }
 }
 
@@ -104,9 +110,10 @@ export class Receipts {
     return new Promise((resolve, reject) => {
       const aborted = (): void => {
         release()
-        const { reason } = signal!
-        reject(reason)
+        reject(reasonOf(signal!))
       }
+      // First: where that fails nothing is left behind.
+      const unlisten = signal && onAbort(signal, aborted)
       // After a stall a timer fires before queued input is read: a receipt that is there counts.
       const late = (): void => { setImmediate(() => { if (this.#waiting.has(waiting)) waiting.settle({ outcome: 'timeout' }) }) }
       const timer = setTimeout(late, timeout)
@@ -123,10 +130,9 @@ export class Receipts {
         }
       }
       this.#waiting.add(waiting)
-      const unlisten = signal && onAbort(signal, aborted)
       this.#wire.want(seq)
       // What the app did when it was told of the push may have been that.
-      if (signal?.aborted === true) aborted()
+      if (signal !== undefined && isAborted(signal)) aborted()
     })
   }
 
@@ -154,9 +160,10 @@ export class Receipts {
   }
 
   /** The connection is over. @returns what was never confirmed, but for what somebody waited for: they are told themselves */
-  end (): Undelivered[] {
+  end (): Unconfirmed[] {
     this.#over = true
     for (const waiting of this.#waiting) waiting.settle(this.#lost(waiting.seq))
+    this.#outbox?.end()
     return this.#outbox?.list(performance.now(), Date.now()) ?? []
   }
 

@@ -16,3 +16,11 @@ const STRETCH = 96 * 1024
 export function patienceFor (bytes: number, stallTimeout: number): number {
   return stallTimeout * Math.max(1, bytes / STRETCH)
 }
+
+/** A ping or a few: that takes no time to speak of. In bytes. */
+const FEW = 64
+
+/** How much longer than usual an answer may take because so many bytes go before the question, in ms. */
+export function extraFor (bytes: number, stallTimeout: number): number {
+  return bytes <= FEW ? 0 : stallTimeout * bytes / STRETCH
+}

@@ -7,7 +7,7 @@
  */
 import { nextTurn } from '../core/time/loop.js'
 import { Outbox } from '../core/outbox.js'
-import type { OutboxLimits, Undelivered } from '../core/outbox.js'
+import type { Keeping, OutboxLimits, Unconfirmed } from '../core/outbox.js'
 import type { Outgoing } from '../core/outgoing.js'
 import { Receipts } from '../core/receipts.js'
 import type { Delivery, Handing, Patience } from '../core/receipts.js'
@@ -29,11 +29,11 @@ export class Deliveries implements Handing {
   #last = 0
 
   /** @param limits how much is kept until it is confirmed; null: nothing is */
-  constructor (transport: Transport, limits: OutboxLimits | null, wheel: Wheel) {
+  constructor (transport: Transport, limits: OutboxLimits | null, { wheel, journal }: { readonly wheel: Wheel, readonly journal: Keeping }) {
     this.#transport = transport
     // A transport that confirms by itself keeps what it needs for that; one that cannot confirm would never let go.
     const kept = limits !== null && transport.traits.confirms === 'asked' ? limits : null
-    this.#outbox = kept === null ? null : new Outbox(this, kept)
+    this.#outbox = kept === null ? null : new Outbox(this, kept, journal)
     this.#receipts = new Receipts(this, this.#outbox)
     this.#ask = kept === null ? null : new Deadline(wheel, () => { this.ask() })
   }
@@ -94,7 +94,7 @@ export class Deliveries implements Handing {
   unsent (seq: number): void { this.#receipts.unsent(seq) }
 
   /** The connection is over. @returns what was never confirmed, but for what somebody waited for: they are told themselves */
-  end (): Undelivered[] {
+  end (): Unconfirmed[] {
     this.#ask?.cancel()
     return this.#receipts.end()
   }

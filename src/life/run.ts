@@ -4,7 +4,9 @@
  * who came after it.
  */
 import type { Cause } from '../core/causes.js'
-import type { Heartbeat, Pulse } from '../core/heartbeat.js'
+import type { Heartbeat } from '../core/heartbeat.js'
+import type { MessageParser } from '../core/parser.js'
+import type { Pulse } from '../core/pulse.js'
 import type { Cadence, Peer, Wire } from '../core/peer.js'
 import { Deadline } from '../core/time/deadline.js'
 import type { Wheel } from '../core/time/wheel.js'
@@ -18,10 +20,18 @@ import { abortsWhenOver } from './signals.js'
 /** The request that a wire has come by. */
 export interface Call {
   readonly remoteAddress: string
+  /** The pattern of its route. */
+  readonly route: string
+  /** What the pattern has matched; nobody else's. null: nothing. */
+  readonly params: Readonly<Record<string, string>> | null
+  /** Those who are told of connections of this route alone, by event; null: nobody. */
+  readonly on: Readonly<Record<string, unknown>> | null
   /** The request's own; null: the server's. */
   readonly logger: Logger | null
   /** null: no heartbeat on this route. */
   readonly cadence: Cadence | null
+  /** What makes values of its messages; null: they are as they come. */
+  readonly parser: MessageParser | null
   /** The app's own handler of errors, if it has one. */
   readonly onError: ((error: unknown) => void) | null
 }
@@ -86,8 +96,8 @@ export class Run implements Peer {
 
   /** The handler, or a listener on its wire, threw or rejected. */
   failed (error: unknown): void {
-    // What of the app's fails because its wire has gone is no failure of the app's.
-    const first = !this.#failed && !(this.over && isNewsOfTheEnd(error))
+    // What of the app's fails because its wire has gone, or takes nothing more, is no failure of the app's.
+    const first = !this.#failed && !((this.over || !this.transport.open) && isNewsOfTheEnd(error))
     if (first) this.#failed = true
     this.#living.runFailed(this, error, first)
   }
@@ -120,17 +130,14 @@ export class Run implements Peer {
   lost (): void { this.#living.giveUp(this, 'heartbeat') }
   stalled (): void { this.#living.giveUp(this, 'stalled') }
 
-  /** The closing has begun, by whoever: it has an end. (Not a moment sooner: a slot may be nearly over when it begins.) */
+  /** The closing of its wire has begun, by whoever: from now on nobody judges the peer by its silence, but that has an end. (Not a moment sooner: a slot may be nearly over when it begins.) */
   closing (): void {
     if (this.over || this.#closing) return
     this.#closing = true
+    const { heartbeat, wheel, closeTimeout } = this.#keeper
+    heartbeat.forget(this.pulse)
     this.#clear()
-    const { wheel, closeTimeout } = this.#keeper
-    this.#deadline = new Deadline(wheel, () => {
-      this.#closing = false
-      // A close that was kept for later may have been taken back.
-      if (!this.transport.open) this.#living.giveUp(this, 'heartbeat')
-    })
+    this.#deadline = new Deadline(wheel, () => { this.#living.giveUp(this, 'heartbeat') })
     this.#deadline.in(closeTimeout + wheel.width)
   }
 }

@@ -4,7 +4,7 @@
  * Invariant: while anybody waits for an answer the transport reads on, whoever has paused it, up to its cap; at the cap
  * nobody is made to wait for what cannot come. What is told is told in a later turn.
  */
-import type { Consumer, Limits } from '../core/backpressure.js'
+import type { Limits } from '../core/backpressure.js'
 import { Deadline } from '../core/time/deadline.js'
 import { later } from '../core/time/loop.js'
 import type { Wheel } from '../core/time/wheel.js'
@@ -17,13 +17,11 @@ export interface Awaited {
   /** null: nothing is kept, and nobody waits for a receipt. */
   readonly deliveries: Deliveries | null
   readonly over: boolean
-  /** It gave way to others, for more waits for it than for anybody. */
-  shed (): void
   /** Nothing moves any more. */
   stalled (): void
 }
 
-export class Waits implements Consumer {
+export class Waits {
   /** A push was refused, and `drain` is to tell when the next would not be. */
   full = false
 
@@ -68,26 +66,26 @@ export class Waits implements Consumer {
     this.#of.deliveries?.ask()
     this.changed()
     return () => {
-      if (this.#room.delete(callback)) this.#heed()
+      if (this.#room.delete(callback)) this.heed()
     }
   }
 
   /** Until it is settled, somebody waits for an answer. */
   async forAnswer<T> (answer: Promise<T>): Promise<T> {
     this.#answers++
-    this.#heed()
+    this.heed()
     try {
       return await answer
     } finally {
       this.#answers--
-      this.#heed()
+      this.heed()
     }
   }
 
   /** From now on, to the end, somebody waits for an answer. */
   forAnswers (): void {
     this.#answers++
-    this.#heed()
+    this.heed()
   }
 
   /** The round trip of a ping in ms; Infinity if it is over first, NaN if the answer will not be seen, or the peer cannot be asked. */
@@ -115,29 +113,34 @@ export class Waits implements Consumer {
       // Whoever is called may take the room: then the others wait on, in their order.
       for (const callback of [...this.#room]) {
         if (!this.#settled()) break
-        if (this.#room.delete(callback)) callback()
+        if (this.#room.delete(callback)) this.#call(callback)
       }
     }
     if (this.#confirmed) this.#promised = false
-    this.#heed()
+    this.heed()
   }
 
-  // As the budget sees it.
-
-  get bufferedBytes (): number { return this.#of.transport.bufferedBytes }
-  shed (): void { this.#of.shed() }
+  /** The app's own code may be behind it, as with a callback of a write. What that throws is the app's, and ends the process, but disturbs nobody here. */
+  #call (callback: () => void): void {
+    try {
+      callback()
+    } catch (error) {
+      later(() => { throw error })
+    }
+  }
 
   get #blind (): boolean { return this.#of.transport.reader?.blind === true }
 
   /** Whether no more than `low` waits here. */
-  get #flowing (): boolean { return this.bufferedBytes <= this.#limits.low }
+  get #flowing (): boolean { return this.#of.transport.bufferedBytes <= this.#limits.low }
 
   /** Whether no more than half of what may be unconfirmed is. */
   get #confirmed (): boolean { return this.#of.deliveries?.roomy !== false }
 
   #settled (): boolean { return this.#of.over || this.admits() }
 
-  #heed (): void {
+  /** Whether somebody waits may have changed: then so does whether it reads on. */
+  heed (): void {
     const { transport: { reader }, over } = this.#of
     const unconfirmed = !this.#confirmed && (this.full || this.#room.size > 0)
     const readsOn = !over && (this.#answers > 0 || unconfirmed)

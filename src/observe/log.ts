@@ -6,6 +6,8 @@
 import { isChurn } from '../core/causes.js'
 import type { Cause } from '../core/causes.js'
 import type { Limited } from '../core/limited.js'
+import { Warnings } from './warnings.js'
+import type { Noted } from './warnings.js'
 
 /** How long churn is gathered before one line sums it up, in ms. */
 export const SUMMARY_WINDOW = 60_000
@@ -17,6 +19,15 @@ export interface Logger {
   warn (fields: object, message: string): void
   error (fields: object, message: string): void
 }
+
+/** What would else be seen in `stats()` alone, and names the option that does it. */
+const warnings = {
+  payload: 'a message was larger than limits.payload, or in too many pieces, and its connection was closed',
+  full: 'a message was dropped (full), for more than backpressure.limit waited for its connection, or, with receipts, was unconfirmed',
+  address: 'the address of a client cannot be read, so it counts as one with all others of that kind (limits.perAddress)'
+} as const
+
+export type Warning = keyof typeof warnings
 
 /** Of what an app's code has thrown: even that may throw when it is read. */
 function readable (err: Error & { code?: string }): { kind: string, message: string } {
@@ -31,7 +42,8 @@ export class Log {
   readonly #logger: Logger
   readonly #churn = new Map<Cause, number>()
   readonly #mistakes = new Map<string, number>()
-  readonly #refused = new Map<Limited, number>()
+  readonly #refused = new Map<Limited | 'route', number>()
+  readonly #warnings = new Warnings<Warning>((kind, noted) => { this.#warn(kind, noted) })
   #window: NodeJS.Timeout | null = null
 
   constructor (logger: Logger) {
@@ -41,6 +53,16 @@ export class Log {
   /** Something worth one line in the life of the server. */
   notice (message: string): void {
     this.#say('info', {}, `lifeline: ${message}`)
+  }
+
+  /** @fastify/websocket is registered in other contexts as well. @param times in all */
+  another (times: number): void {
+    this.notice(`@fastify/websocket is registered ${times} times in this app. The connections of all are under the limits and the heartbeat of this plugin. Registered first and in the root context, it is the only one that plugins need which look for \`websocketServer\``)
+  }
+
+  /** Somebody listens for upgrades whom we do not know. */
+  stranger (): void {
+    this.#say('warn', {}, 'lifeline: something else than @fastify/websocket listens for "upgrade" on this server (a WebSocketServer, Socket.IO, a proxy). Both answer every upgrade, and what it takes is no connection of this plugin: no limits, origins or heartbeat hold there. Give it a server of its own; or let Fastify route its path, and hand the upgrade over there: `reply.hijack()` in an onRequest hook, then its `handleUpgrade(request.raw, request.raw.socket, Buffer.alloc(0), …)`')
   }
 
   /** @param logger here and below: the request's own, with its level, bindings and serializers; null: the server's */
@@ -63,6 +85,11 @@ export class Log {
     this.#say('debug', { err, fd }, 'lifeline: the handler of a connection that has ended failed', logger)
   }
 
+  /** Whatever a peer sends: it is the peer's fault. */
+  invalid (fd: number, logger: Logger | null, why: string): void {
+    this.#say('debug', { fd, why }, 'lifeline: a message was invalid', logger)
+  }
+
   /** One line a window for each kind of mistake: a loop over a wrong fd must not fill the disk. */
   misused (err: Error & { code?: string }, fd: number | undefined): void {
     const { kind, message } = readable(err)
@@ -80,12 +107,18 @@ export class Log {
     this.#say('warn', { idle: Math.round(idle), interval }, `lifeline: connections are cut after ${seconds} s without traffic: something on the way has an idle timeout; ${advice}`)
   }
 
-  /** An upgrade was refused; one line a window for each limit. @param why null: it has been said */
-  refused (limit: Limited, why: string | null): void {
+  /** An upgrade was refused; one line a window for each limit, and one for all routes that take none. @param why null: it has been said */
+  refused (limit: Limited | 'route', why: string | null, fields: object = { limit }): void {
     const before = this.#refused.get(limit) ?? 0
     this.#refused.set(limit, before + 1)
     this.#gather()
-    if (before === 0 && why !== null) this.#say('warn', { limit }, `lifeline: an upgrade was refused: ${why}`)
+    if (before === 0 && why !== null) this.#say('warn', fields, `lifeline: an upgrade was refused: ${why}`)
+  }
+
+  /** One line a window for each kind, whatever a peer does in a loop. @param fd null: it is no connection's @param example of what it was, as much as may be in a line */
+  warned (kind: Warning, fd: number | null, example = ''): void {
+    this.#warnings.note(kind, fd, example)
+    this.#gather()
   }
 
   errorHandlerThrew (err: unknown): void {
@@ -102,6 +135,7 @@ export class Log {
     if (this.#window === null) return
     clearTimeout(this.#window)
     this.#summarize()
+    this.#warnings.turn(true)
   }
 
   /** Whether it is the first of its kind in this window; the others are counted for the summary. */
@@ -124,11 +158,21 @@ export class Log {
     }
   }
 
-  #gather (): void {
-    this.#window ??= setTimeout(this.#summarize, SUMMARY_WINDOW).unref()
+  readonly #warn = (kind: Warning, { times, connections, example }: Noted): void => {
+    const of = connections > 0 ? ` for ${connections} ${connections === 1 ? 'connection' : 'connections'}` : ''
+    this.#say('warn', { times, ...(connections > 0 && { connections }) }, `lifeline: ${warnings[kind]}: ${times} since the last line${of}${example === '' ? '' : `, such as ${example}`}`)
   }
 
-  readonly #summarize = (): void => {
+  #gather (): void {
+    this.#window ??= setTimeout(this.#turn, SUMMARY_WINDOW).unref()
+  }
+
+  readonly #turn = (): void => {
+    this.#summarize()
+    if (this.#warnings.turn(false)) this.#gather()
+  }
+
+  #summarize (): void {
     this.#window = null
     const repeated = [...this.#mistakes].filter(([, times]) => times > 1)
     const fields = {

@@ -2,7 +2,8 @@
  * What a registered lifeline adds to Fastify's types.
  */
 import type { Connection } from '../api/connection.js'
-import type { kConnection, Lifeline } from '../api/lifeline.js'
+import type { Lifeline } from '../api/lifeline.js'
+import type { kConnection } from '../api/request.js'
 import type { PushOptions } from '../core/payload.js'
 import type { LifelineRouteOptions } from './options.js'
 
@@ -25,7 +26,13 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The number of this request's connection; 0 on an ordinary request. */
     fd: number
+    /** @internal */
     [kConnection]: Connection | null
+  }
+
+  interface RequestGenericInterface {
+    /** What a message of the client says, on a route whose `config.lifeline.message` says so: `fastify.get<{ Message: Move }>(…)`. */
+    Message?: unknown
   }
 
   interface FastifyContextConfig {

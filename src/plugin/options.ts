@@ -1,21 +1,28 @@
 /**
- * The options of the plugin and of its routes: names, defaults, rules. What breaks a rule throws
+ * The options of the plugin and of its routes: names, defaults, and how they are read. What breaks a rule throws
  * at registration, with the option's name, the rule and the value.
- * Invariant: an option that is not in the schema does not exist.
  */
-import { constants } from 'node:buffer'
+import { types } from 'node:util'
 import type { WebsocketPluginOptions } from '@fastify/websocket'
-import { Ajv } from 'ajv'
-import type { SchemaObject } from 'ajv'
+import type { Connection, ConnectionData } from '../api/connection.js'
+import type { RouteListeners } from '../api/events.js'
 import { FST_ERR_LIFELINE_OPTION } from '../core/errors.js'
 import type { Limits } from '../core/backpressure.js'
 import type { Cadence } from '../core/peer.js'
 import type { OutboxLimits } from '../core/outbox.js'
-import type { Rates } from '../transports/websocket/intake.js'
+import type { Rates } from '../core/limited.js'
+import type { OnInvalid } from '../core/parser.js'
+import type { Message } from '../transports/transport.js'
 import { check, take } from './checking.js'
-import { isOrigins, readOrigins } from './origins.js'
+import type { Elsewhere } from './checking.js'
+import { readMessageRule, whereOf } from './messages.js'
+import type { MessageRule } from './messages.js'
+import { readOrigins } from './origins.js'
 import type { OriginRule, Origins } from './origins.js'
+import type { Reconnect } from './shutdown.js'
+import { pluginSchema, routeSchema, theirsSchema, validatePlugin, validateRoute, validateTheirs } from './schemas.js'
 
+/** When a silent peer is asked, and when it is taken for dead. */
 export interface HeartbeatOptions {
   /** A silent peer is pinged after at most this long (and no sooner than half of it), in ms. Keep it below the idle timeout of every proxy on the way (nginx: 60 s). @default 20_000 */
   interval?: number
@@ -33,11 +40,11 @@ export interface ReceiptOptions {
 
 /** What one connection may send. */
 export interface RateOptions {
-  /** How many messages a peer may send per second, on the average, and at once; its pings count as well. What came in the same 64 KiB is taken too, and made up for. @default Infinity: off */
+  /** How many messages a peer may send per second, on the average, and at once; its pings count as well. @default Infinity: off */
   messageRate?: number
   /** How many bytes of messages a peer may send per second, on the average; at once as many, or one message of `payload`. @default Infinity: off */
   byteRate?: number
-  /** What becomes of a peer that sends more: `pause`: it is read no further until it fits; `close`: the connection is closed with 1008. @default 'pause' */
+  /** What becomes of a peer that sends more: `pause`: each message is handed out when it fits, and until all have been nothing more is read; `close`: the connection is closed with 1008. @default 'pause' */
   policy?: 'pause' | 'close'
   /** How long a peer may take to send its first message, in ms; then the connection is closed with 1008. @default Infinity: off */
   firstMessage?: number
@@ -45,6 +52,7 @@ export interface RateOptions {
   pongRate?: number
 }
 
+/** What can be set at registration: times in ms, sizes in bytes. What breaks a rule throws `FST_ERR_LIFELINE_OPTION`. */
 export interface LifelineOptions {
   /** The heartbeat, or false for none. A dead peer is found within interval + timeout and a slot of at most 250 ms; see `stallTimeout`. @default { interval: 20_000, timeout: 10_000 } */
   heartbeat?: HeartbeatOptions | false
@@ -76,10 +84,15 @@ export interface LifelineOptions {
     /** How long `fastify.close()` waits for what is buffered to leave before it closes anyway, in ms. @default 10_000 */
     timeout?: number
     /**
-     * Over how long those who were closed shall come back, in ms: the close reason (`retry: 4213`) gives each client another delay.
-     * Of `maxAge` likewise. 0: no reason is given. @default 5_000
+     * When those who were closed shall come back: the close reason (`retry: 4213`) gives each client another delay. With 0 and 0 no
+     * reason is given.
      */
-    reconnect?: number
+    reconnect?: {
+      /** Not sooner, in ms: how long it takes until another server is there for them. @default 0 */
+      after?: number
+      /** And within so long from then, in ms. Of `maxAge` likewise, but at once. @default 5_000 */
+      within?: number
+    }
   }
   /** What peers may do. */
   limits?: RateOptions & {
@@ -87,7 +100,7 @@ export interface LifelineOptions {
     payload?: number
     /** How many connections there may be; a further upgrade gets a 503, with Retry-After. @default Infinity: off */
     connections?: number
-    /** How many of them one client address may have (an IPv6 network of 64 bits); a further upgrade gets a 429. Behind proxies by Fastify's `trustProxy`. @default Infinity: off */
+    /** How many of them one client address may have (an IPv6 network of 64 bits); a further upgrade gets a 429. What is no address counts as one with all others that are none. Behind proxies by Fastify's `trustProxy`. @default Infinity: off */
     perAddress?: number
   }
   /**
@@ -96,12 +109,19 @@ export interface LifelineOptions {
    */
   origins?: Origins | false
   /**
-   * Whether messages are kept until the peer has confirmed them, by its pongs, so that `CloseInfo.undelivered` tells which it
+   * Whether messages are kept until the peer has confirmed them, by its pongs, so that `CloseInfo.unconfirmed` tells which it
    * never did. `deliver` works without. @default false
    */
   receipts?: boolean | ReceiptOptions
+  /**
+   * Whether a message of more than 64 KiB leaves in fragments of so many bytes, with pings in between. `false`, for clients that take no
+   * fragments: each message is one frame, whatever its size, and leaves by itself, through ws, which costs more. @default true
+   */
+  fragments?: boolean
   /** How long a connection may last, in ms: it is closed with 1012, at a random time in the last fifth of it, so that new nodes get their share. @default Infinity: off */
   maxAge?: number
+  /** What of the data that the app keeps on a connection is shown in `connection.info()`, `list`, `members`: called with it, gives plain data. @default nothing is */
+  serializeData?: (data: ConnectionData) => unknown
   /** Passed on to @fastify/websocket, which we register (unless the app has done so before us). Its handlers are called from ours. @default {} */
   websocket?: WebsocketPluginOptions
 }
@@ -116,8 +136,26 @@ export interface LifelineRouteOptions {
   origins?: Origins | false
   /** For this route. Members left out are the plugin's, or its defaults. */
   receipts?: boolean | ReceiptOptions
-  /** For this route, instead of the plugin's. */
+  /** For this route, instead of the plugin's; in ms. */
+  fragments?: boolean
+  /** For this route, instead of the plugin's, in ms. */
   maxAge?: number
+  /**
+   * What a message of the client must fit: a schema as for a body, compiled by the `validatorCompiler` of the route (ajv, if the app sets none).
+   * Readers get its `value`; what does not parse or fit closes the connection with 1007. The `message` listeners of the socket get everything, as it came.
+   * @default none: messages are as they come
+   */
+  message?: object
+  /** How messages are parsed: each is one JSON text. @default 'json' with `message`; else none */
+  codec?: 'json'
+  /**
+   * Called with what does not parse or fit, instead of closing: the connection stays, and reading waits for the promise that it returns. What it
+   * throws ends the connection with 1011.
+   * @default none
+   */
+  onInvalid?: OnInvalid<Connection, Message>
+  /** Listeners for the events of `fastify.lifeline` that hear of connections of this route alone; after those of all. @default none */
+  on?: RouteListeners
 }
 
 export const defaults = {
@@ -125,10 +163,11 @@ export const defaults = {
   backpressure: { limit: 1_048_576, low: 262_144, policy: 'drop', stallTimeout: 30_000, total: Infinity },
   closeTimeout: 5_000,
   upgradeTimeout: 10_000,
-  shutdown: { window: 0, timeout: 10_000, reconnect: 5_000 },
+  shutdown: { window: 0, timeout: 10_000, reconnect: { after: 0, within: 5_000 } },
   limits: { payload: 1_048_576, connections: Infinity, perAddress: Infinity, messageRate: Infinity, byteRate: Infinity, policy: 'pause', firstMessage: Infinity, pongRate: 100 },
   origins: false,
   receipts: { limit: 1_048_576, messages: 10_000 },
+  fragments: true,
   maxAge: Infinity,
   websocket: {}
 } as const
@@ -142,7 +181,11 @@ export interface RouteSettings {
   readonly origins: OriginRule | null
   /** null: off. */
   readonly receipts: OutboxLimits | null
+  readonly fragments: boolean
   readonly maxAge: number
+  readonly on: RouteListeners | null
+  /** null: messages are as they come. */
+  readonly message: MessageRule | null
 }
 
 /** The options, whole. */
@@ -150,78 +193,31 @@ export interface Settings extends RouteSettings {
   readonly backpressure: Limits & { readonly stallTimeout: number, readonly total: number }
   readonly closeTimeout: number
   readonly upgradeTimeout: number
-  readonly shutdown: { readonly window: number, readonly timeout: number, readonly reconnect: number }
+  readonly shutdown: { readonly window: number, readonly timeout: number, readonly reconnect: Reconnect }
   readonly limits: RouteSettings['limits'] & { readonly connections: number, readonly perAddress: number }
+  readonly serializeData: ((data: unknown) => unknown) | null
   readonly websocket: WebsocketPluginOptions
 }
 
-// 2^31-1: Node's timers take no more ms, and ws no larger limit of bytes.
-const MAX = 2_147_483_647
-/** A text is a string to its reader: none can be longer. In bytes, of which a character has at least one. */
-const PAYLOAD_MAX = Math.min(MAX, constants.MAX_STRING_LENGTH)
-const ms = { type: 'integer', minimum: 1, maximum: MAX } as const
-const count = { type: 'integer', minimum: 1 } as const
-const bytes = count
-const rate = { type: 'number', exclusiveMinimum: 0 } as const
-const msOrNone = { type: 'integer', minimum: 0, maximum: MAX } as const
-/** Infinity means off, which to ajv is no number. */
-const orOff = (schema: SchemaObject): SchemaObject => ({ anyOf: [schema, { const: Infinity }] })
-
-const object = (properties: Record<string, SchemaObject>): SchemaObject =>
-  ({ type: 'object', additionalProperties: false, properties })
-
-const heartbeat: SchemaObject = {
-  if: { type: 'boolean' },
-  then: { const: false },
-  else: object({ interval: ms, timeout: ms })
-}
-
-const ajv = new Ajv({ verbose: true })
-/** What ws takes as a limit: it reads anything else as none. */
-const wsLimit = orOff({ type: 'integer', minimum: 0, maximum: PAYLOAD_MAX })
-ajv.addKeyword({ keyword: 'function', schemaType: 'boolean', validate: (_: boolean, value: unknown) => typeof value === 'function', errors: false })
-ajv.addKeyword({ keyword: 'origins', schemaType: 'boolean', validate: (_: boolean, value: unknown) => isOrigins(value), errors: false })
-
-const rates = { messageRate: orOff(rate), byteRate: orOff(rate), pongRate: orOff(rate), firstMessage: orOff(ms), policy: { enum: ['pause', 'close'] } }
-const receipts: SchemaObject = {
-  if: { type: 'boolean' },
-  else: object({ limit: bytes, messages: count })
-}
-
-const perRoute = { heartbeat, receipts, origins: { origins: true }, maxAge: orOff(ms) }
-
-const pluginSchema = object({
-  ...perRoute,
-  backpressure: object({ limit: bytes, low: { type: 'integer', minimum: 0 }, policy: { enum: ['drop', 'close'] }, stallTimeout: ms, total: orOff(bytes) }),
-  closeTimeout: ms,
-  upgradeTimeout: ms,
-  shutdown: object({ window: msOrNone, timeout: msOrNone, reconnect: msOrNone }),
-  limits: object({ ...rates, payload: { ...bytes, maximum: PAYLOAD_MAX }, connections: orOff(count), perAddress: orOff(count) }),
-  websocket: object({
-    options: { type: 'object', properties: { maxPayload: wsLimit, maxFragments: wsLimit, maxBufferedChunks: wsLimit } },
-    errorHandler: { function: true },
-    preClose: { function: true }
-  })
-})
-
-const routeSchema = object({ ...perRoute, limits: object(rates) })
-
-const validatePlugin = ajv.compile(pluginSchema)
-const validateRoute = ajv.compile(routeSchema)
+const ofPlugin: Elsewhere = { schema: pluginSchema, said: 'cannot be set for a route: set it where the plugin is registered' }
+const ofRoute: Elsewhere = { schema: routeSchema, said: 'is set for a route: config: { lifeline: … }' }
 
 /** Fastify's own options of `register`, which reach every plugin, are none of ours. */
 const registering = new Set(['prefix', 'logLevel', 'logSerializers'])
 
 /** The options as they are given, in a copy. @throws FST_ERR_LIFELINE_OPTION for what cannot be read */
 export function takeOptions (given: LifelineOptions): LifelineOptions {
+  // Of an async function that Fastify asks for them: it would have no options that can be seen.
+  if (types.isPromise(given)) throw new FST_ERR_LIFELINE_OPTION('the options must be an object (received a Promise: await it first)')
   return take(given, pluginSchema, '', registering) as LifelineOptions
 }
 
 /** @throws FST_ERR_LIFELINE_OPTION */
 export function readOptions (given: LifelineOptions): Settings {
   const options = takeOptions(given)
-  check(validatePlugin, options, '')
-  const shutdown = over<Settings['shutdown']>(defaults.shutdown, options.shutdown)
+  check(validatePlugin, options, '', ofRoute)
+  const { reconnect, ...going } = options.shutdown ?? {}
+  const shutdown: Settings['shutdown'] = { ...over<Settings['shutdown']>(defaults.shutdown, going), reconnect: over<Reconnect>(defaults.shutdown.reconnect, reconnect) }
   if (shutdown.window > shutdown.timeout) {
     throw new FST_ERR_LIFELINE_OPTION(`option "shutdown.window" must be <= shutdown.timeout, which is ${shutdown.timeout} (received ${shutdown.window})`)
   }
@@ -239,15 +235,13 @@ export function readOptions (given: LifelineOptions): Settings {
     limits: over<Settings['limits']>(defaults.limits, options.limits),
     origins: readOrigins(options.origins),
     receipts: readReceipts(options.receipts, null),
+    fragments: options.fragments ?? defaults.fragments,
     maxAge: options.maxAge ?? defaults.maxAge,
+    on: null,
+    message: null,
+    serializeData: options.serializeData as Settings['serializeData'] ?? null,
     websocket: options.websocket ?? defaults.websocket
   }
-}
-
-/** @throws FST_ERR_LIFELINE_OPTION where @fastify/websocket is the app's own: then what is meant for it would be lost on us */
-export function refuseWebsocketOptions (settings: Settings): void {
-  if (Object.keys(settings.websocket).length === 0) return
-  throw new FST_ERR_LIFELINE_OPTION('option "websocket" has no effect where the app registers @fastify/websocket by itself: give it there (received an object)')
 }
 
 /**
@@ -255,17 +249,27 @@ export function refuseWebsocketOptions (settings: Settings): void {
  * @throws FST_ERR_LIFELINE_OPTION
  */
 export function readRouteOptions (given: unknown, path: string, settings: RouteSettings): RouteSettings {
-  const where = `route ${path}, config.lifeline: `
+  const where = whereOf(path)
   const options = take(given, routeSchema, where)
-  check(validateRoute, options, where)
-  const { heartbeat, limits, origins, receipts, maxAge } = options as LifelineRouteOptions
+  check(validateRoute, options, where, ofPlugin)
+  const { heartbeat, limits, origins, receipts, fragments, maxAge, on } = options as LifelineRouteOptions
   return {
     heartbeat: readCadence(heartbeat, settings.heartbeat),
     limits: over<RouteSettings['limits']>(settings.limits, limits),
     origins: origins === undefined ? settings.origins : readOrigins(origins),
     receipts: readReceipts(receipts, settings.receipts),
-    maxAge: maxAge ?? settings.maxAge
+    fragments: fragments ?? settings.fragments,
+    maxAge: maxAge ?? settings.maxAge,
+    on: on ?? settings.on,
+    message: readMessageRule(options as LifelineRouteOptions, where, settings.message)
   }
+}
+
+/** Those of a server that the app has made by itself. @throws FST_ERR_LIFELINE_OPTION for what ws has taken, and we cannot */
+export function checkServerOptions (given: unknown): void {
+  const where = 'as the app has registered @fastify/websocket: '
+  if (given === undefined) throw new FST_ERR_LIFELINE_OPTION(`${where}"websocketServer" of the instance is not its server`)
+  check(validateTheirs, take(given, theirsSchema, where), where, ofRoute)
 }
 
 function readBackpressure (options: LifelineOptions['backpressure']): Settings['backpressure'] {

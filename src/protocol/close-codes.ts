@@ -43,7 +43,7 @@ export const closeCodes: Readonly<Record<CloseCodeName, CloseCodeRow>> = {
   unsupportedData: { cause: null, next: 'final', advice: 'stay away: it cannot take such data' },
   noStatus: { cause: null, next: 'back', advice: 'come back, with backoff' },
   abnormal: { cause: 'reset', next: 'back', advice: 'come back, with backoff' },
-  invalidPayload: { cause: 'protocol', next: 'final', advice: 'stay away: the client, or something on the way, is broken' },
+  invalidPayload: { cause: 'invalid', next: 'final', advice: 'stay away: the same would be refused again' },
   policyViolation: { cause: 'limit', next: 'final', advice: 'stay away: the same would happen again' },
   mandatoryExtension: { cause: null, next: 'final', advice: 'stay away: an extension is missing' },
   tooBig: { cause: 'limit', next: 'back', advice: 'come back, and do not send that message again' },

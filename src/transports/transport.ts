@@ -3,21 +3,18 @@
  * that outlives its wires. It is in pieces: what every transport has, and what only some can do.
  * A transport knows its wire and nothing of apps; a connection knows apps and nothing of wires.
  */
+import type { Bytes } from '../core/bytes.js'
 import type { Outgoing } from '../core/outgoing.js'
 import type { Cause } from '../core/causes.js'
 import type { Limited } from '../core/limited.js'
 import type { Wire } from '../core/peer.js'
 
-/** A message from the peer. */
-export interface Message {
-  /** Text as a string, binary as a Buffer. */
-  readonly data: string | Buffer
-  readonly binary: boolean
-}
+/** A message from the peer: text as a string, binary as a Buffer. */
+export type Message = { readonly data: string, readonly binary: false } | { readonly data: Bytes, readonly binary: true }
 
 /** What a transport can do, as data; the same object for all of a kind. */
 export interface Traits {
-  readonly kind: 'websocket' | 'sse'
+  readonly kind: string
   /** There is a network in between. If not (`injectWS`), nobody can die unnoticed or has to be waited for. */
   readonly remote: boolean
   /**
@@ -54,10 +51,12 @@ export interface TransportEnd {
 export interface TransportOwner {
   /** A listener of the app's threw or rejected. */
   failed (error: unknown): void
-  /** The app itself has sent something: more may wait. */
+  /** What waits here has changed, and no `send` of the owner's was it: the app itself has sent something, or a ping goes out. */
   queued (): void
   /** What waited here has been taken, in part or in whole. */
   flushed (): void
+  /** A message came, whoever gets it. @param bytes without headers */
+  came (bytes: number): void
   /** Messages came for which there is no reader, and were let go. */
   dropped (messages: number, bytes: number): void
   /** One more was, after it was told that nobody reads. */
@@ -66,7 +65,7 @@ export interface TransportOwner {
   exceeded (limit: Limited, fatal: boolean): void
   /** The message with this number was not sent after all. */
   unsent (seq: number, error: unknown): void
-  /** The peer has ended its side without a close frame. */
+  /** The closing has begun, and not by `close`: by the app's own call, or because the peer has closed, or ended its side without a word. Perhaps more than once. */
   closing (): void
   /** The peer has all messages up to this one. @param roundTrip of the ping that tells so, in ms */
   received (seq: number, roundTrip: number): void
@@ -82,12 +81,14 @@ export interface Reader {
   readonly throttled: boolean
   /** As much waits for a reader as may: no answer of the peer is seen, though somebody waits for it. */
   readonly blind: boolean
-  /** Grows with what readers take. */
+  /** How many messages readers and listeners have taken. */
   readonly consumed: number
   /** A message has come. */
   readonly spoken: boolean
-  /** Messages, one at a time and in order, until the transport ends. @throws FST_ERR_LIFELINE_ALREADY_READING */
-  messages (): AsyncIterableIterator<Message>
+  /** Messages, one at a time and in order, until the transport ends. @param one no more than the next @throws FST_ERR_LIFELINE_ALREADY_READING */
+  messages (one?: boolean): AsyncIterableIterator<Message>
+  /** Readers get no more, not even what has come: the app has had enough of this peer. */
+  closing (): void
   pause (): void
   resume (): void
   /** While on, it reads on although paused, up to its cap, for somebody waits for an answer of the peer. */

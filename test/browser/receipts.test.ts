@@ -160,7 +160,7 @@ describe('clients as they are', () => {
       assert.equal((await connection.deliver('after it')).outcome, 'delivered')
       assert.equal(connection.unconfirmed.count, 0)
       connection.close()
-      assert.deepEqual((await over).undelivered, [])
+      assert.deepEqual((await over).unconfirmed, [])
       rows.push(`| ${name} | ${version} | yes | ${threads ? 'yes: they do not wait for the script' : 'after it: it has one thread for both'} |`)
     })
   }

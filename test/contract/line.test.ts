@@ -36,7 +36,7 @@ async function make (t: TestContext, { receipts, limit }: Options = {}): Promise
   const transport = new LineTransport(socket)
   const connection = new Connection(house, transport, nextFd(), receipts ?? null, call)
   transport.start(lifeOf(connection))
-  lifeOf(connection).begin()
+  lifeOf(connection).begin(null)
   return { connection, lifeline, peer }
 }
 

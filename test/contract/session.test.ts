@@ -24,7 +24,7 @@ function make (t: TestContext, { receipts, limit }: Options = {}, outlives = fal
   const session = new Session(wire, outlives)
   const connection = new Connection(house, session, nextFd(), receipts ?? null, call, wire)
   session.start(lifeOf(connection))
-  lifeOf(connection).begin()
+  lifeOf(connection).begin(null)
   const errors: unknown[] = []
   lifeline.on('error', (_connection, error) => { errors.push(error) })
   const peer: Peer = { get received () { return wire.received }, get told () { return wire.told }, say: (data) => { wire.reader.say(data) }, hold: (on) => { wire.hold(on) }, vanish: () => { wire.vanish() } }

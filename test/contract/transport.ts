@@ -97,7 +97,7 @@ export function contract (name: string, traits: Traits & { reads: boolean, asks:
       const results: string[] = []
       await until('it is full', () => {
         // Of text that no extension makes small.
-        results.push(connection.push(randomBytes(37_500).toString('base64')))
+        for (let i = 0; i < 20 && results.at(-1) !== 'full'; i++) results.push(connection.push(randomBytes(37_500).toString('base64')))
         return results.at(-1) === 'full'
       }, 30_000)
       assert.ok(transport.bufferedBytes > 0)
@@ -116,7 +116,7 @@ export function contract (name: string, traits: Traits & { reads: boolean, asks:
       peer.hold(true)
       let pushed = 0
       await until('it waits', () => {
-        if (connection.push(text) !== 'full') pushed++
+        for (let i = 0; i < 20 && transport.bufferedBytes <= 1_000_000; i++) if (connection.push(text) !== 'full') pushed++
         return transport.bufferedBytes > 1_000_000
       }, 30_000)
       assert.equal(transport.left(pushed), false)
@@ -172,8 +172,8 @@ export function contract (name: string, traits: Traits & { reads: boolean, asks:
       peer.hold(true)
       connection.push('one more')
       connection.terminate()
-      const { undelivered } = await over(kept)
-      assert.deepEqual(undelivered.map(({ data }) => data), traits.confirms === 'asked' ? ['one more'] : [])
+      const { unconfirmed } = await over(kept)
+      assert.deepEqual(unconfirmed.map(({ data }) => data), traits.confirms === 'asked' ? ['one more'] : [])
     })
 
     test('a close comes behind what was pushed, is told once, and lets nothing through after it', async (t) => {
@@ -242,14 +242,14 @@ export function contract (name: string, traits: Traits & { reads: boolean, asks:
     test('the heartbeat may ask at any time; who can be heard is', async (t) => {
       const { connection, transport, peer } = await keep(t)
       const { wire } = transport
-      assert.equal(wire.phase(), 'reading')
+      assert.equal(wire.paused, false)
       const before = wire.heard()
       wire.beat()
       if (!wire.deaf) await until('it is heard', () => wire.heard() !== before)
       connection.push('all is well')
       await until('it comes', () => peer.received.length > 0)
       connection.close()
-      assert.equal(wire.phase(), 'closing')
+      assert.equal(transport.open, false)
     })
 
     test('a ping has a round trip, or says that there is none', async (t) => {

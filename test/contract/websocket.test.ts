@@ -23,7 +23,7 @@ function peerOf (client: WebSocket): Peer {
     hold: (on: boolean) => { if (on) client.pause(); else client.resume() },
     vanish: () => { client.terminate() }
   }
-  client.on('message', (data, binary) => { received.push({ data: binary ? data as Buffer : String(data), binary }) })
+  client.on('message', (data, binary) => { received.push(binary ? { data: data as Buffer<ArrayBuffer>, binary: true } : { data: String(data), binary: false }) })
   client.on('close', (code, reason) => { if (code !== 1006) peer.told = { code, reason: String(reason) } })
   return peer
 }

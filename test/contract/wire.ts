@@ -22,7 +22,7 @@ export class MemoryReader implements Reader {
 
   say (data: string | Buffer): void {
     this.spoken = true
-    if (!this.#shut) this.#queue.push({ data, binary: typeof data !== 'string' })
+    if (!this.#shut) this.#queue.push(typeof data === 'string' ? { data, binary: false } : { data: Buffer.from(data), binary: true })
     this.#wake?.()
   }
 
@@ -31,6 +31,8 @@ export class MemoryReader implements Reader {
     this.#reading = true
     return this.#read()
   }
+
+  closing (): void { this.shut() }
 
   shut (): void {
     this.#shut = true
@@ -59,6 +61,7 @@ export class MemoryReader implements Reader {
 
 export class MemoryWire implements Transport, Wire {
   readonly traits: Traits = { kind: 'websocket', remote: true, confirms: 'no', binary: true }
+  readonly paused = false
   readonly deaf = false
   readonly wire = this
   readonly reader = new MemoryReader()
@@ -84,7 +87,7 @@ export class MemoryWire implements Transport, Wire {
   get bufferedBytes (): number { return this.#waiting.reduce((sum, { size }) => sum + size, 0) }
 
   send ({ payload, binary, size }: Outgoing, seq: number): boolean {
-    this.#waiting.push({ message: { data: typeof payload === 'string' ? payload : Buffer.from(payload), binary }, seq, size: size + 2 })
+    this.#waiting.push({ message: binary ? { data: Buffer.from(payload as Buffer), binary: true } : { data: String(payload), binary: false }, seq, size: size + 2 })
     this.#flowSoon()
     return false
   }
@@ -110,10 +113,8 @@ export class MemoryWire implements Transport, Wire {
 
   heard (): number { return this.#heard }
   advance (): number { return this.#taken }
-  backlog (): number { return this.bufferedBytes }
   span (): number { return this.bufferedBytes }
   waiting (): number { return this.bufferedBytes }
-  phase (): 'reading' | 'closing' { return this.open ? 'reading' : 'closing' }
   beatenAt (): number { return 0 }
   peek (): boolean { return false }
   beat (): number {

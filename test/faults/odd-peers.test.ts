@@ -216,8 +216,8 @@ async function ordinaryEnd (t: TestContext): Promise<Row> {
   await until('half a second has passed, and a round trip', () => [...app.lifeline].every(({ unconfirmed }) => unconfirmed.count === 0), 5_000)
   for (const client of clients) client.close()
   await until('all have left', () => closed.length === CLIENTS)
-  assert.deepEqual(closed.map(({ undelivered }) => undelivered.length), Array(CLIENTS).fill(0))
-  return { what: 'with receipts: a client that gets some messages and leaves as usual', connections: CLIENTS, stated: 'nothing is in doubt', saw: '`undelivered` is empty for all' }
+  assert.deepEqual(closed.map(({ unconfirmed }) => unconfirmed.length), Array(CLIENTS).fill(0))
+  return { what: 'with receipts: a client that gets some messages and leaves as usual', connections: CLIENTS, stated: 'nothing is in doubt', saw: '`unconfirmed` is empty for all' }
 }
 
 test('odd peers (field 3, 5, 6, 13, 27)', { timeout: 180_000 }, async (t) => {

@@ -3,8 +3,6 @@
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { connect } from 'node:net'
 import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -14,16 +12,7 @@ import { startRemote } from '../support/remote.js'
 import { startFleet } from './support/fleet.js'
 import { startHaproxy, startNginx } from './support/proxies.js'
 import { needs } from '../support/needs.js'
-
-/** A proxy knows no port 0: asked of the kernel, and taken a moment later. */
-async function freePort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
+import { freePort } from '../support/port.js'
 
 const listens = async (port: number): Promise<boolean> => {
   const socket = connect(port, '127.0.0.1')

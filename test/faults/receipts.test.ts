@@ -52,7 +52,7 @@ async function freeze (child: ChildProcess): Promise<void> {
   await until('it is stopped', () => /^State:\tT/m.test(readFileSync(`/proc/${child.pid}/status`, 'utf8')))
 }
 
-const numbers = ({ undelivered }: CloseInfo): number[] => undelivered.map(({ data }) => Number(data))
+const numbers = ({ unconfirmed }: CloseInfo): number[] => unconfirmed.map(({ data }) => Number(data))
 const range = (from: number, to: number): number[] => Array.from({ length: Math.max(0, to - from + 1) }, (_, i) => from + i)
 
 describe('receipts', { concurrency: true }, () => {
@@ -85,17 +85,17 @@ describe('receipts', { concurrency: true }, () => {
           for (const i of range(last + 1, end)) connection.push(String(i))
           const info = await over
           assert.equal(info.cause, 'heartbeat')
-          const undelivered = numbers(info)
+          const unconfirmed = numbers(info)
           if (delivers) {
             // What a deliver has proved is exact.
-            assert.deepEqual(undelivered, range(last + 1, end))
+            assert.deepEqual(unconfirmed, range(last + 1, end))
           } else {
             // Without it some that have come may be among them, but none is missing that has not.
-            assert.deepEqual(undelivered, range(undelivered[0]!, end))
-            assert.ok(undelivered[0]! <= last + 1)
+            assert.deepEqual(unconfirmed, range(unconfirmed[0]!, end))
+            assert.ok(unconfirmed[0]! <= last + 1)
             assert.ok(received.every((number) => number <= last))
           }
-          assert.ok(undelivered[0]! <= Math.max(0, ...received) + 1)
+          assert.ok(unconfirmed[0]! <= Math.max(0, ...received) + 1)
         }))
         assert.deepEqual(errors(), [])
       })
@@ -129,9 +129,9 @@ describe('receipts', { concurrency: true }, () => {
     const pushed = await Promise.all(fds.map(async (fd) => await Promise.all(range(1, 10).map(async (i) => await server.safePush(fd, `lost ${i}`)))))
     assert.ok(pushed.flat().every(Boolean))
     await until('all are found dead', async () => (await server.closed()).length === 10, 60_000)
-    for (const { cause, undelivered } of await server.closed()) {
+    for (const { cause, unconfirmed } of await server.closed()) {
       assert.equal(cause, 'heartbeat')
-      assert.deepEqual(undelivered.map(({ data }) => data), range(1, 10).map((i) => `lost ${i}`))
+      assert.deepEqual(unconfirmed.map(({ data }) => data), range(1, 10).map((i) => `lost ${i}`))
     }
   })
 })

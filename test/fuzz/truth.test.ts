@@ -1,6 +1,6 @@
 /**
  * What is said of messages is true: any interleaving of what an app and its peers may do, held against a client of our own that reads
- * strictly and a model of what may be said `delivered` and `undelivered`.
+ * strictly and a model of what may be said `delivered` and `unconfirmed`.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

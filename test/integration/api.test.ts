@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
+import { inspect } from 'node:util'
 import type { FastifyInstance } from 'fastify'
 import type WebSocket from 'ws'
-import { connect, level, opened, start, until } from '../support/app.js'
+import type { Connection } from '../../src/index.js'
+import { connect, ended, level, opened, start, until } from '../support/app.js'
 
 const silent = (app: FastifyInstance): unknown => app.get('/', { websocket: true }, () => {})
 
@@ -106,7 +108,7 @@ test('list, size, get and iteration agree, in the order of the fds', async (t) =
   assert.deepEqual(app.lifeline.list({ after: fds[1]!, limit: 2 }).map(({ fd }) => fd), fds.slice(2, 4))
   assert.deepEqual(app.lifeline.list({ after: fds[4]! }), [])
   assert.equal(app.lifeline.get(fds[3])!.fd, fds[3])
-  assert.throws(() => app.lifeline.list({ limit: -1 }), { code: 'FST_ERR_LIFELINE_ARGUMENT' })
+  for (const limit of [-1, 0.5, 1.5, NaN]) assert.throws(() => app.lifeline.list({ limit }), { code: 'FST_ERR_LIFELINE_ARGUMENT' })
   assert.throws(() => app.lifeline.list({ after: 'x' as never }), { code: 'FST_ERR_LIFELINE_ARGUMENT' })
 })
 
@@ -117,11 +119,122 @@ test('info() is the connection as plain data', async (t) => {
   const before = Date.now()
   await connection!.ping()
   const { fd, id, roundTrip, openedAt, lastSeenAt, ...rest } = connection!.info()
-  assert.deepEqual(rest, { transport: 'websocket', state: 'open', remoteAddress: '127.0.0.1', bufferedBytes: 0 })
+  assert.deepEqual(rest, { transport: 'websocket', state: 'open', remoteAddress: '127.0.0.1', route: '/', groups: [], bufferedBytes: 0, unconfirmed: { count: 0, bytes: 0 } })
   assert.equal(fd, connection!.fd)
   assert.equal(id, connection!.id)
-  assert.ok(roundTrip > 0 && roundTrip < 5_000)
+  assert.ok(roundTrip! > 0 && roundTrip! < 5_000)
   assert.ok(openedAt <= before && lastSeenAt <= Date.now())
+})
+
+test('a connection knows its route and what that has matched, and whoever hears of it gets its request', async (t) => {
+  const opened: unknown[] = []
+  const { app, url } = await start(t, {
+    routes: (app) => {
+      app.lifeline.on('open', (connection, request) => { opened.push([connection.route, { ...connection.params }, request.url, app.lifeline.of(request) === connection]) })
+      app.get('/rooms/:room/:seat', { websocket: true }, (_socket, request) => { (request.params as { room: string }).room = 'changed' })
+      app.get('/', { websocket: true }, () => {})
+    }
+  })
+  await connect(t, `${url}/rooms/7/a%20b?x=1`)
+  await connect(t, url)
+  assert.deepEqual(opened, [['/rooms/:room/:seat', { room: '7', seat: 'a b' }, '/rooms/7/a%20b?x=1', true], ['/', {}, '/', true]])
+  const [connection, other] = app.lifeline
+  assert.deepEqual([{ ...connection!.params }, connection!.info().route, { ...other!.params }], [{ room: '7', seat: 'a b' }, '/rooms/:room/:seat', {}])
+  assert.throws(() => { (connection!.params as { room: string }).room = 'mine' }, TypeError)
+})
+
+test('listeners of one route hear of its connections alone, behind those of all, and what they throw harms nobody', async (t) => {
+  const told: unknown[] = []
+  const note = (who: string) => (what: string) => ({ route }: Connection) => { told.push([who, what, route]) }
+  const on = { open: note('one')('open'), join: note('one')('join'), close: async () => { told.push('rejects'); throw new Error('of the route') } }
+  const { app, url, lines } = await start(t, {
+    routes: (app) => {
+      for (const event of ['open', 'close'] as const) app.lifeline.on(event, note('all')(event))
+      app.get('/one', { websocket: true, config: { lifeline: { on } } }, (_socket, request) => { app.lifeline.of(request).join('room') })
+      app.get('/other', { websocket: true }, (_socket, request) => { app.lifeline.of(request).join('room') })
+    }
+  })
+  on.open = () => { assert.fail('it was changed later') }
+  for (const path of ['/one', '/other']) {
+    const client = await connect(t, url + path)
+    await until('it has joined', () => app.lifeline.group('room').size === 1)
+    const over = ended(app)
+    client.close()
+    await over
+  }
+  await until('all was told', () => told.length >= 7)
+  assert.deepEqual(told, [['all', 'open', '/one'], ['one', 'open', '/one'], ['one', 'join', '/one'], ['all', 'close', '/one'], 'rejects', ['all', 'open', '/other'], ['all', 'close', '/other']])
+  assert.equal(lines.filter(({ msg }) => /listener/.test(msg)).length, 1)
+})
+
+test('a route whose listeners are none, or for no event that there is, is refused', async (t) => {
+  await start(t, {
+    routes: (app) => {
+      for (const on of [{ clsoe () {} }, { close: true }, [], null, () => {}]) {
+        assert.throws(() => { app.get('/', { websocket: true, config: { lifeline: { on: on as never } } }, () => {}) }, { code: 'FST_ERR_LIFELINE_OPTION' })
+      }
+    }
+  })
+})
+
+test('a message that is not taken is told to the listener of its route alone as well', async (t) => {
+  const told: unknown[] = []
+  const drop = (_connection: Connection | undefined, { data }: { data?: unknown }): void => { told.push(data) }
+  const { app, url } = await start(t, {
+    options: { backpressure: { limit: 1, low: 0 }, shutdown: { timeout: 50 }, closeTimeout: 50 },
+    routes: (app) => app.get('/', { websocket: true, config: { lifeline: { on: { drop } } } }, () => {})
+  })
+  await connect(t, url)
+  const [connection] = app.lifeline
+  while (connection!.bufferedBytes === 0) connection!.push(Buffer.alloc(100_000))
+  assert.equal(connection!.push('not taken'), 'full')
+  assert.deepEqual(told, ['not taken'])
+})
+
+test('what the app shows of its data is in info, list and members; a failure there is the app\'s, and told', async (t) => {
+  const errors: unknown[] = []
+  const { app, url } = await start(t, {
+    options: { serializeData: ({ user, secret }: any) => { if (secret === 'fails') throw new Error('of the app'); return user && { user } } },
+    routes: silent
+  })
+  app.lifeline.on('error', (connection, error) => { errors.push([connection!.fd, (error as Error).message]) })
+  await connect(t, url)
+  const [connection] = app.lifeline
+  assert.equal('data' in connection!.info(), false)
+  Object.assign(connection!.data, { user: 'ada', secret: 'token' })
+  await connection!.join('room')
+  assert.deepEqual([connection!.info().data, app.lifeline.list()[0]!.data, (await app.lifeline.members('room')).members[0]!.data], Array(3).fill({ user: 'ada' }))
+  Object.assign(connection!.data, { secret: 'fails' })
+  assert.equal('data' in connection!.info(), false)
+  assert.deepEqual(errors, [[connection!.fd, 'of the app']])
+})
+
+test('a connection says what it is when it is inspected, and is its info as JSON', async (t) => {
+  const { app, url } = await start(t, { routes: silent })
+  await connect(t, url)
+  const [connection] = app.lifeline
+  await connection!.join('room')
+  assert.equal(inspect(connection, { breakLength: Infinity }), `Connection { fd: ${connection!.fd}, state: 'open', route: '/', remoteAddress: '127.0.0.1', groups: [ 'room' ] }`)
+  const { roundTrip, lastSeenAt, ...rest } = JSON.parse(JSON.stringify(connection))
+  const { roundTrip: _, lastSeenAt: __, ...info } = connection!.info()
+  assert.deepEqual([rest, roundTrip], [info, null])
+})
+
+test('the signals of a connection take any number of listeners, and warn of no leak', async (t) => {
+  const warnings: Error[] = []
+  const onWarning = (warning: Error): void => { warnings.push(warning) }
+  process.on('warning', onWarning)
+  t.after(() => { process.off('warning', onWarning) })
+  const { app, url } = await start(t, { routes: silent })
+  const client = await connect(t, url)
+  const [connection] = app.lifeline
+  let aborts = 0
+  for (const signal of [connection!.signal, connection!.attached]) for (let i = 0; i < 20; i++) signal.addEventListener('abort', () => { aborts++ })
+  client.terminate()
+  await connection!.closed
+  await until('all are told', () => aborts === 40)
+  await new Promise(setImmediate)
+  assert.deepEqual(warnings.map(({ name }) => name).filter((name) => name === 'MaxListenersExceededWarning'), [])
 })
 
 test('data is the app\'s own bag', async (t) => {
@@ -140,12 +253,12 @@ test('disconnect closes by fd and by id, and says whether there was one', async 
     const adopted = opened(app)
     const client = await connect(t, url)
     const connection = await adopted
-    assert.equal(await app.lifeline.disconnect(connection[name], 4005, 'out'), true)
-    assert.equal(await app.lifeline.disconnect(connection[name]), false)
+    assert.equal(await app.lifeline.disconnect(connection[name], 4005, 'out'), 1)
+    assert.equal(await app.lifeline.disconnect(connection[name]), 0)
     const [code, reason] = await once(client, 'close')
     assert.deepEqual([code, String(reason)], [4005, 'out'])
     await connection.closed
-    assert.equal(await app.lifeline.disconnect(connection[name]), false)
+    assert.equal(await app.lifeline.disconnect(connection[name]), 0)
   }
 })
 
@@ -285,4 +398,41 @@ test('lives and deaths are debug lines, with fd and reqId', async (t) => {
     [level.debug, 'lifeline: open', connection!.fd, 'req-1', undefined],
     [level.debug, 'lifeline: closed', connection!.fd, 'req-1', 'client']
   ])
+})
+
+test('nobody was last seen before he came, whatever the clocks say', async (t) => {
+  const { app, url } = await start(t, { routes: (app) => app.get('/', { websocket: true }, () => {}) })
+  await connect(t, url)
+  const [connection] = app.lifeline
+  t.mock.method(Date, 'now', () => connection!.openedAt - 1)
+  assert.equal(connection!.lastSeenAt, connection!.openedAt)
+  assert.equal(connection!.info().lastSeenAt, connection!.openedAt)
+})
+
+test('the heartbeat runs where anybody has one', async (t) => {
+  const one = (heartbeat?: false | object) => (app: FastifyInstance): void => {
+    app.get('/', { websocket: true, ...(heartbeat !== undefined && { config: { lifeline: { heartbeat } } }) }, () => {})
+  }
+  for (const [options, routes, running] of [
+    [{}, one(), true], [{ heartbeat: false }, one(), false], [{ heartbeat: false }, one({}), true], [{}, one(false), true], [{ heartbeat: false }, one(false), false]
+  ] as const) {
+    const { app, url } = await start(t, { options, routes })
+    assert.equal(app.lifeline.heartbeat.running, false)
+    const client = await connect(t, url)
+    assert.equal(app.lifeline.heartbeat.running, running)
+    client.terminate()
+  }
+})
+
+test('a serializeData that gives a Promise shows nothing, is reported, and ends no process', async (t) => {
+  const { app, url } = await start(t, {
+    options: { serializeData: async () => { throw new Error('of the app') } },
+    routes: (app) => app.get('/', { websocket: true }, () => {})
+  })
+  await connect(t, url)
+  const errors: string[] = []
+  app.lifeline.on('error', (_connection, error) => { errors.push((error as Error).message) })
+  assert.equal('data' in app.lifeline.list()[0]!, false)
+  await new Promise(setImmediate)
+  assert.deepEqual(errors, ['fastify-lifeline: serializeData gave a Promise: it has to answer at once'])
 })

@@ -3,6 +3,7 @@
  * A slip must not reach everybody.
  */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { runInNewContext } from 'node:vm'
@@ -41,6 +42,7 @@ async function room (t: TestContext): Promise<Room> {
 test('a broadcast whose options are a slip throws, and reaches nobody', async (t) => {
   const { app, connection, socket, request, got, settled } = await room(t)
   const slips: Record<string, unknown> = {
+    'a group': { group: 'room' },
     'a group that is undefined': { group: undefined },
     'one that is null': { group: null },
     'one that is no string': { group: 7 },
@@ -81,7 +83,13 @@ test('a broadcast whose options are a slip throws, and reaches nobody', async (t
     'except, a list with a socket': { except: [socket] },
     'except, a list in a list': { except: [[connection]] }
   }
-  for (const [slip, options] of Object.entries(slips)) assert.throws(() => app.lifeline.broadcast(`secret: ${slip}`, options as never), argument, slip)
+  for (const [slip, options] of Object.entries(slips)) {
+    const data = `secret: ${slip}`
+    for (const send of [
+      () => app.lifeline.broadcast(data, options as never), () => app.lifeline.group('room').push(data, options as never), () => app.lifeline.group('room').deliver(data, options as never)
+    ]) assert.throws(send, argument, slip)
+    await assert.rejects(app.lifeline.publish('room', data, options as never), argument, slip)
+  }
   await settled()
   assert.deepEqual(got, [])
   assert.equal(app.lifeline.stats().broadcasts, 0)
@@ -91,7 +99,6 @@ test('a broadcast whose options are right goes where they say', async (t) => {
   const { app, connection, got, settled } = await room(t)
   const right: Array<[number, unknown?]> = [
     [2], [2, undefined], [2, {}], [2, Object.create(null)], [2, runInNewContext('({})')], [2, { binary: undefined }], [2, { binary: false }],
-    [1, { group: 'room' }], [0, { group: 'nobody' }], [0, { group: 'room', except: connection }], [1, runInNewContext('({ group: "room" })')],
     [1, { except: connection }], [1, { except: [connection.fd] }], [2, { except: [] }], [2, { except: connection.fd + 1_000 }]
   ]
   for (const [count, options] of right) assert.equal(app.lifeline.broadcast('x', options as never), count)
@@ -141,13 +148,99 @@ test('the other calls throw for what they cannot take, and do nothing', async (t
   connection.expire(Infinity)
 })
 
-test('disconnect of what is neither fd nor id closes nobody, and is reported', async (t) => {
+test('what stands in the place of an fd is named where that is known, and so is a swap', async (t) => {
+  const { app, connection, socket, request, got, settled } = await room(t)
+  const { fd } = connection
+  const said: string[] = []
+  app.lifeline.on('error', (_about, error) => { said.push((error as Error).message.replace(/^the message was not sent: an fd is a number,( and an id a string,)? this is /, '')) })
+  const unreadable = new Proxy({}, { has () { throw new Error('no') } })
+  for (const [given, name] of [
+    [connection, 'a Connection, whose fd is wanted'], [request, 'a request, whose fd is wanted'], [socket, 'a WebSocket: the fd of its request is wanted'],
+    [null, 'null'], [NaN, 'NaN'], [undefined, 'of type undefined'], [String(fd), 'a string of digits'], [{ fd }, 'of type object'], [unreadable, 'of type object']
+  ] as const) {
+    assert.equal(app.safePush(given, 'data'), false)
+    assert.equal(app.lifeline.push(given, 'data'), 'invalid')
+    assert.equal((await app.lifeline.deliver(given, 'data')).outcome, 'invalid')
+    assert.deepEqual(said.splice(0), Array(3).fill(name))
+    if (given === connection) continue
+    await app.lifeline.disconnect(given as never)
+    assert.deepEqual(said.splice(0), [`fastify-lifeline: disconnect: the target is an fd, an id, a Connection or { group }, not ${name}`])
+    assert.equal(await app.lifeline.find(given as never), null)
+    assert.deepEqual(said.splice(0), [`fastify-lifeline: find: the target is an fd or an id, not ${name}`])
+  }
+  for (const data of [{ hello: 'world' }, 'hello', Buffer.from('x')]) {
+    assert.equal(app.safePush(data, fd), false)
+    assert.deepEqual(said.splice(0), [`of type ${typeof data}; what was to be pushed is a number: the two look swapped`])
+  }
+  await settled()
+  assert.deepEqual(got, [])
+})
+
+test('a string that never was an id, beside what could be one, is a swap; any other may have been one', async (t) => {
+  const { app, connection, got, settled } = await room(t)
+  const { fd, id } = connection
+  const said: string[] = []
+  app.lifeline.on('error', (_about, error) => { said.push((error as Error).message.replace('the message was not sent: ', '')) })
+  assert.equal((await app.lifeline.deliver('hello', fd)).outcome, 'invalid')
+  assert.equal(await app.lifeline.send('hello', id), 'invalid')
+  assert.equal(await app.lifeline.send(String(fd), 'hello'), 'invalid')
+  assert.equal(await app.lifeline.send(fd as never, 'hello'), 'invalid')
+  assert.equal(await app.lifeline.disconnect(4000, fd), 0)
+  assert.deepEqual(said.splice(0), [
+    'an fd is a number, and an id a string, this is of type string; what was to be pushed is a number: the two look swapped',
+    'an id is a string, this is of type string; what was to be pushed is an id: the two look swapped',
+    'an id is a string, this is a string of digits',
+    'an id is a string, this is of type number',
+    `fastify-lifeline: disconnect: nobody has the fd 4000, and ${fd} is no close code: the two look swapped`
+  ])
+  // What somebody may have made up, or kept too long, is no mistake of the app's.
+  const other = `${id.slice(0, -1)}${id.endsWith('x') ? 'y' : 'x'}`
+  for (const name of ['', 'hello', other]) {
+    assert.equal((await app.lifeline.deliver(name, 'data')).outcome, 'gone')
+    assert.equal(await app.lifeline.send(name, 'data'), 'gone')
+    assert.equal(await app.lifeline.disconnect(name), 0)
+    assert.equal(await app.lifeline.find(name), null)
+  }
+  assert.equal((await app.lifeline.deliver(other, 5)).outcome, 'gone')
+  assert.equal(await app.lifeline.send(other, id), 'gone')
+  assert.equal(await app.lifeline.disconnect(4000, 4001), 0)
+  await settled()
+  assert.deepEqual([said, got, connection.state], [[], [], 'open'])
+})
+
+test('a close whose reason comes first is told how it goes', async (t) => {
+  const { app } = await room(t)
+  const said: string[] = []
+  app.lifeline.on('error', (_about, error) => { said.push((error as Error).message) })
+  const [one, other] = [...app.lifeline]
+  one!.close('bye' as never, 4000 as never)
+  await app.lifeline.disconnect(other!.fd, {} as never)
+  assert.deepEqual(said, [
+    'what is of type string is no close code that may be sent (RFC 6455 §7.4): 1000 was sent; the code comes first, then the reason',
+    'what is of type object is no close code that may be sent (RFC 6455 §7.4): 1000 was sent'
+  ])
+})
+
+test('a chunk of writable() that is no message fails it by its reason', async (t) => {
+  const { app, connection } = await room(t)
+  const reported: unknown[] = []
+  app.lifeline.on('error', (_about, error) => { reported.push(error) })
+  const writable = connection.writable({ objectMode: true })
+  const failed = once(writable, 'error')
+  writable.write(new Map())
+  const [error] = await failed
+  assert.deepEqual([error.code, error.message], ['FST_ERR_LIFELINE_INVALID_DATA', 'the message was not sent: it is a Map: read it into an array or an object first'])
+  assert.deepEqual(reported, [error])
+  assert.equal(app.lifeline.stats().pushes.invalid, 1)
+})
+
+test('disconnect of what is no fd, id, connection or group closes nobody, and is reported', async (t) => {
   const { app, connection, errors } = await room(t)
-  for (const target of [undefined, null, connection, true, {}]) assert.equal(await app.lifeline.disconnect(target as never), false)
+  for (const target of [undefined, null, [connection], true, {}]) assert.equal(await app.lifeline.disconnect(target as never), 0)
   assert.deepEqual(errors().map(({ err }) => err!.code), ['FST_ERR_LIFELINE_ARGUMENT'])
   assert.equal(app.lifeline.stats().errors, 5)
   // Nobody is there, which is no mistake.
-  for (const target of ['', 'x', 0, NaN, 5]) assert.equal(await app.lifeline.disconnect(target), false)
+  for (const target of ['', 'x', 0, 5, { group: 'nobody' }]) assert.equal(await app.lifeline.disconnect(target), 0)
   assert.equal(app.lifeline.stats().errors, 5)
   assert.equal(connection.state, 'open')
 })

@@ -6,15 +6,18 @@ import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import type WebSocket from 'ws'
 import type { Connection, Drop, LifelineOptions } from '../../src/index.js'
-import { connect, ended, start, until } from '../support/app.js'
+import { connect, ended, opened, start, until } from '../support/app.js'
+import { closeFrame } from '../support/frames.js'
+import { dial } from '../support/raw-client.js'
 
 const KIB = 1024
 const limit = 256 * KIB
 /** At the end of a test nobody waits for those who do not read. */
-const quick = { shutdown: { timeout: 100 }, closeTimeout: 100 }
+const quick = { shutdown: { timeout: 20 }, closeTimeout: 20 }
 const routes = (app: FastifyInstance): unknown => app.get('/', { websocket: true }, () => {})
 
 /** Pushes messages of so many bytes until one is not taken; gives how many were. */
@@ -157,6 +160,22 @@ test('total: past it the largest are terminated, and the rest live', async (t) =
   assert.deepEqual([cause, code], ['backpressure', 1006])
   assert.deepEqual([small!.state, reads!.state], ['open', 'open'])
   assert.equal(closed.length, 1)
+})
+
+test('total: the message that makes its own connection give way was taken, and is told of once', async (t) => {
+  const { app, url, closed } = await start(t, { options: { backpressure: { limit: 10 * limit, total: limit }, receipts: { limit: 1000 * limit }, ...quick }, routes })
+  const client = await connect(t, url)
+  const [connection] = app.lifeline
+  client.pause()
+  const drops: unknown[] = []
+  app.lifeline.on('drop', (_connection, drop) => { drops.push(drop) })
+  const results: string[] = []
+  while (connection!.state === 'open' && results.length < 5000) results.push(connection!.push(`${results.length}`.padEnd(10_000)))
+  await connection!.closed
+  assert.deepEqual([results.at(-1), drops, closed[0]!.cause], ['buffered', [], 'backpressure'])
+  assert.equal(closed[0]!.unconfirmed.length, results.length)
+  assert.equal(Number(closed[0]!.unconfirmed.at(-1)!.data), results.length - 1)
+  assert.deepEqual([app.lifeline.stats().pushes.full, app.lifeline.stats().dropped.full], [0, 0])
 })
 
 for (const [what, size] of [['large', 100_000], ['small', 1_000]] as const) {
@@ -307,6 +326,36 @@ test('pipeline to a peer that leaves, is gone, or to whom something cannot be se
   assert.equal(late.destroyed, true)
 })
 
+for (const who of ['the client', 'the app'] as const) {
+  test(`a handler whose pipeline ends because ${who} closes has not failed, though the other side takes its time`, { timeout: 10_000 }, async (t) => {
+    const handled: unknown[] = []
+    const { app, url, closed, errors } = await start(t, {
+      options: { closeTimeout: 200 },
+      routes: (app) => app.get('/', { websocket: true }, async (_socket, request) => {
+        const ticks = Readable.from((async function * () { for (;;) { await delay(1); yield 'tick' } })())
+        try {
+          await pipeline(ticks, app.lifeline.of(request).writable())
+        } catch (error) {
+          handled.push((error as { code: string }).code)
+          throw error
+        }
+      })
+    })
+    const told: unknown[] = []
+    app.lifeline.on('error', (_connection, error) => { told.push(error) })
+    // It answers no close frame, and keeps its side open.
+    const peer = await dial(t, url)
+    peer.socket.pause()
+    const [connection] = app.lifeline
+    if (who === 'the app') connection!.close()
+    else peer.socket.write(closeFrame(1000))
+    await until('it is over', () => closed.length === 1)
+    await until('the handler has ended', () => handled.length === 1)
+    assert.deepEqual([handled, told, errors().length], [['ERR_STREAM_PREMATURE_CLOSE'], [], 0])
+    assert.equal(closed[0]!.cause, who === 'the app' ? 'server' : 'client')
+  })
+}
+
 test('writing in the turn in which the connection closes destroys the stream, and throws nothing', async (t) => {
   const { app, url } = await start(t, { routes })
   await connect(t, url)
@@ -318,9 +367,9 @@ test('writing in the turn in which the connection closes destroys the stream, an
   assert.equal(writable.destroyed, true)
 })
 
-for (const heartbeat of [{ interval: 200, timeout: 200 }, false] as const) {
+for (const heartbeat of [{ interval: 100, timeout: 100 }, false] as const) {
   test(`a peer that speaks, but takes nothing of what waits for stallTimeout, is ended (heartbeat: ${heartbeat !== false})`, { timeout: 10_000 }, async (t) => {
-    const { app, url } = await start(t, { options: { heartbeat, backpressure: { limit, stallTimeout: 1000 }, ...quick }, routes })
+    const { app, url } = await start(t, { options: { heartbeat, backpressure: { limit, stallTimeout: 400 }, ...quick }, routes })
     const client = await connect(t, url)
     const [connection] = app.lifeline
     client.pause()
@@ -329,7 +378,7 @@ for (const heartbeat of [{ interval: 200, timeout: 200 }, false] as const) {
     t.after(() => { clearInterval(speaking) })
     const { cause, code, openedAt, closedAt } = await ended(app)
     assert.deepEqual([cause, code], ['stalled', 1006])
-    assert.ok(closedAt - openedAt >= 1000)
+    assert.ok(closedAt - openedAt >= 400)
   })
 }
 
@@ -347,9 +396,11 @@ for (const [way, { options, begin }] of Object.entries(ways)) {
     const [connection] = app.lifeline
     client.pause()
     begin?.(socket)
+    // More than the kernels take of it.
+    const most = { bare: 40, compressed: 8 }[way] ?? 1
     let pushed = 0
-    for (; pushed < 40 * limit && connection!.push('') !== 'full'; pushed++) if (pushed % 10_000 === 0) await new Promise(setImmediate)
-    assert.ok(pushed < 40 * limit, `${pushed} were taken`)
+    for (; pushed < most * limit && connection!.push('') !== 'full'; pushed++) if (pushed % 10_000 === 0) await new Promise(setImmediate)
+    assert.ok(pushed < most * limit, `${pushed} were taken`)
   })
 }
 
@@ -359,7 +410,7 @@ test('a peer that reads on takes very many small messages in no time (compressed
   const got = count(client)
   const [connection] = app.lifeline
   client.pause()
-  const many = 30_000
+  const many = 10_000
   for (let i = 0; i < many; i++) connection!.push('x')
   let longest = 0
   let last = performance.now()
@@ -382,4 +433,130 @@ test('a write that waits when the connection ends, or comes after it, is called 
   connection!.close()
   const after = new Promise((resolve) => { closing.write('x', resolve) })
   for (const error of await Promise.all([late, after])) assert.equal((error as { code: string }).code, 'ERR_STREAM_PREMATURE_CLOSE')
+})
+
+test('a peer that takes all that is pushed to it and answers no ping is found, however much that is', async (t) => {
+  const { app, url } = await start(t, { options: { heartbeat: { interval: 300, timeout: 300 }, backpressure: { stallTimeout: 600 } }, routes })
+  const end = ended(app)
+  const client = await connect(t, url, { autoPong: false })
+  let bytes = 0
+  client.on('message', (data: Buffer) => { bytes += data.length })
+  const [connection] = app.lifeline
+  const flood = setInterval(() => { for (let i = 0; i < 10; i++) connection!.push(Buffer.alloc(60_000)) }, 5)
+  t.after(() => { clearInterval(flood) })
+  const late = setTimeout(() => { connection!.close(4000, 'nobody found it') }, 20_000)
+  t.after(() => { clearTimeout(late) })
+  assert.equal((await end).cause, 'heartbeat')
+  assert.ok(bytes > 10_000_000, `only ${bytes} bytes were taken`)
+})
+
+test('a listener that pushes again what was refused keeps nobody from their turn; what it causes is told behind what it was told of', { timeout: 10_000 }, async (t) => {
+  const { app, url } = await start(t, { options: { ...quick, backpressure: { limit: 100_000, low: 0 } }, routes: (app) => app.get('/', { websocket: true }, () => {}) })
+  const opening = opened(app)
+  const client = await connect(t, url)
+  const connection = await opening
+  client.pause()
+  while (connection.bufferedBytes < 60_000) {
+    connection.push(Buffer.alloc(30_000))
+    await new Promise(setImmediate)
+  }
+  const told: string[] = []
+  app.lifeline.once('full', () => { told.push('full'); connection.push('b'.repeat(100_000)) })
+  app.lifeline.on('drop', (_connection, { data }) => {
+    told.push(`drop ${String(data)[0]!}`)
+    connection.push('c'.repeat(100_000))
+  })
+  assert.equal(connection.push('a'.repeat(100_000)), 'full')
+  await new Promise((resolve) => { setTimeout(resolve, 50) })
+  app.lifeline.removeAllListeners('drop')
+  assert.deepEqual(told.slice(0, 4), ['full', 'drop a', 'drop b', 'drop c'])
+})
+
+test('while one listener goes on for ever about its connection, others are told of theirs when it happens', { timeout: 10_000 }, async (t) => {
+  const told: string[] = []
+  const { app, url } = await start(t, {
+    options: { ...quick, backpressure: { limit: 100_000, low: 0 } },
+    routes: (app) => {
+      app.get('/slow', { websocket: true }, () => {})
+      app.get('/', { websocket: true }, () => { told.push('handler') })
+    }
+  })
+  const opening = opened(app)
+  const client = await connect(t, `${url}/slow`)
+  const slow = await opening
+  client.pause()
+  while (slow.push(Buffer.alloc(90_000)) !== 'full') await new Promise(setImmediate)
+  let drops = 0
+  app.lifeline.on('drop', (connection, { data }) => { drops++; connection!.push(data) })
+  app.lifeline.on('open', () => { told.push('open') })
+  slow.push(Buffer.alloc(90_000))
+  for (let i = 0; i < 3; i++) await connect(t, url)
+  await until('all are handled', () => told.length === 6)
+  app.lifeline.removeAllListeners('drop')
+  assert.deepEqual(told, ['open', 'handler', 'open', 'handler', 'open', 'handler'])
+  assert.ok(drops > 3)
+})
+
+test('a chunk that waits when the connection ends has not been written', { timeout: 10_000 }, async (t) => {
+  const { app, url } = await start(t, { options: { backpressure: { limit: 100_000, low: 0 } }, routes: (app) => app.get('/', { websocket: true }, () => {}) })
+  const opening = opened(app)
+  const client = await connect(t, url)
+  const connection = await opening
+  client.pause()
+  while (connection.bufferedBytes === 0) connection.push(Buffer.alloc(50_000))
+  const writable = connection.writable()
+  const told: unknown[] = []
+  writable.write('waits', (error) => { told.push((error as NodeJS.ErrnoException | null)?.code) })
+  connection.terminate()
+  await until('it is told', () => told.length === 1)
+  assert.deepEqual(told, ['ERR_STREAM_PREMATURE_CLOSE'])
+})
+
+test('nor has one when the peer resets behind a message of the app\'s own, or the connection closes past its limit', { timeout: 10_000 }, async (t) => {
+  for (const how of ['reset', 'policy'] as const) {
+    const { app, url } = await start(t, { options: { closeTimeout: 100, backpressure: { limit: 100_000, low: 0, policy: how === 'policy' ? 'close' : 'drop' } }, routes: (app) => app.get('/', { websocket: true }, (socket) => { sockets.push(socket) }) })
+    const sockets: WebSocket[] = []
+    const opening = opened(app)
+    const client = await connect(t, url)
+    const connection = await opening
+    client.pause()
+    // The kernels are full.
+    while (connection.bufferedBytes < 60_000) {
+      connection.push(Buffer.alloc(30_000))
+      await new Promise(setImmediate)
+    }
+    const told: unknown[] = []
+    connection.writable().write('waits', (error) => { told.push((error as NodeJS.ErrnoException | null)?.code) })
+    sockets[0]!.send('behind it')
+    if (how === 'reset') client.terminate()
+    else while (connection.push(Buffer.alloc(50_000)) !== 'full');
+    await until('it is told', () => told.length === 1)
+    assert.deepEqual(told, ['ERR_STREAM_PREMATURE_CLOSE'])
+  }
+})
+
+test('a string that is written with an encoding stands for bytes', async (t) => {
+  const { app, url } = await start(t, { routes: (app) => app.get('/', { websocket: true }, () => {}) })
+  const opening = opened(app)
+  const client = await connect(t, url)
+  const got: unknown[] = []
+  client.on('message', (data, binary) => { got.push(binary ? [...data as Buffer] : String(data)) })
+  const writable = (await opening).writable()
+  writable.write('0102', 'hex')
+  writable.write('0102', 'utf8')
+  writable.write('AQI=', 'base64')
+  await until('all are there', () => got.length === 3)
+  assert.deepEqual(got, [[1, 2], '0102', [1, 2]])
+})
+
+test('with heartbeat: false a ping goes behind every 64 KiB all the same: it shows that a slow peer takes them', async (t) => {
+  const { app, url } = await start(t, { options: { heartbeat: false }, routes: (app) => app.get('/', { websocket: true }, () => {}) })
+  const opening = opened(app)
+  const peer = await dial(t, url)
+  const connection = await opening
+  for (let i = 0; i < 10; i++) {
+    connection.push(Buffer.alloc(70_000))
+    await connection.drained()
+  }
+  await until('they have come', () => peer.pings.length >= 5)
 })

@@ -5,6 +5,8 @@ import assert from 'node:assert/strict'
 import { pbkdf2, randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Socket } from 'node:net'
 import { promisify } from 'node:util'
 import { deflateRawSync } from 'node:zlib'
 import WebSocket from 'ws'
@@ -42,9 +44,9 @@ for (const receipts of [true, false]) {
     const end = ended(app)
     await app.close()
     assert.equal((await delivery).outcome, 'delivered')
-    const { cause, undelivered } = await end
+    const { cause, unconfirmed } = await end
     assert.equal(cause, 'shutdown')
-    assert.ok(undelivered.every(({ data }) => String(data).startsWith('later')))
+    assert.ok(unconfirmed.every(({ data }) => String(data).startsWith('later')))
     assert.ok(later > 0)
   })
 }
@@ -91,14 +93,16 @@ for (const [name, Class] of Object.entries(classes)) {
     peer.socket.pause()
     const [socket] = app.websocketServer.clients as Set<WebSocket>
     let pings = 0
-    const batch = Buffer.concat(Array.from({ length: 1_000 }, () => frame(opcode.ping, 'x'.repeat(125))))
+    const batch = Buffer.concat(Array.from({ length: 5_000 }, () => frame(opcode.ping, 'x'.repeat(125))))
     socket!.on('ping', () => { pings++ })
     let sent = 0
-    while (sent < 100_000) {
+    // When the kernel takes no more of them, so many come once more.
+    for (let behind = 0; behind < 10 && sent < 200_000;) {
       peer.socket.write(batch)
-      sent += 1_000
+      sent += 5_000
       await until('they have come', () => pings === sent)
       assert.ok(socket!.bufferedAmount <= 64 * 1024 + 127, `${socket!.bufferedAmount} bytes wait`)
+      if (socket!.bufferedAmount > 32 * 1024) behind++
     }
     assert.ok(socket!.bufferedAmount > 32 * 1024, 'it never came to that')
     peer.socket.write(frame(opcode.ping, 'last'))
@@ -109,15 +113,60 @@ for (const [name, Class] of Object.entries(classes)) {
   })
 }
 
+for (const alive of [true, false]) {
+  test(`of a peer whose stream the app has paused behind our back it is found out whether it lives: ${alive ? 'it does' : 'it does not'}`, { timeout: 10_000 }, async (t) => {
+    const { app, url } = await start(t, {
+      options: { heartbeat: { interval: 100, timeout: 100 } },
+      routes: (app) => app.get('/', { websocket: true }, (_socket, request) => { request.raw.socket.pause() })
+    })
+    const opening = opened(app)
+    const peer = await dial(t, url, { answers: alive })
+    // More than the stream takes in while it is paused.
+    for (let i = 0; i < 10; i++) peer.socket.write(frame(opcode.binary, Buffer.alloc(60_000)))
+    const connection = await opening
+    if (!alive) {
+      assert.equal((await connection.closed).cause, 'heartbeat')
+      return
+    }
+    // Several looks, each of which reads a little.
+    await sleep(1500)
+    assert.equal(connection.state, 'open')
+  })
+}
+
+test('a look at a peer whose stream the app has paused leaves it paused: a little is read, and no more', { timeout: 20_000 }, async (t) => {
+  let got = 0
+  let stream!: Socket
+  const { app, url } = await start(t, {
+    options: { heartbeat: { interval: 100, timeout: 100 } },
+    routes: (app) => app.get('/', { websocket: true }, (socket, request) => {
+      socket.on('message', () => { got++ })
+      stream = request.raw.socket
+      stream.pause()
+    })
+  })
+  const opening = opened(app)
+  const peer = await dial(t, url)
+  const connection = await opening
+  const count = 2_000
+  for (let i = 0; i < count; i++) peer.socket.write(frame(opcode.binary, Buffer.alloc(5_000)))
+  await until('it was looked at', () => got > 0 || connection.state !== 'open')
+  await sleep(600)
+  assert.equal(connection.state, 'open')
+  assert.ok(got < count / 2, `${got} were read`)
+  stream.resume()
+  await until('all have come', () => got === count)
+})
+
 test('a live peer is not dead while zlib is not done with what it has sent', async (t) => {
   const work = promisify(pbkdf2)
   const [rounds, began] = [200_000, performance.now()]
   await work('a', 'b', rounds, 32, 'sha256')
-  const enough = Math.ceil(900 / (performance.now() - began)) * rounds
+  const enough = Math.ceil(600 / (performance.now() - began)) * rounds
   const threads = Number(process.env.UV_THREADPOOL_SIZE ?? 4)
   const got: string[] = []
   const { app, url } = await start(t, {
-    options: { heartbeat: { interval: 150, timeout: 150 }, websocket: { options: { perMessageDeflate: true } } },
+    options: { heartbeat: { interval: 100, timeout: 100 }, websocket: { options: { perMessageDeflate: true } } },
     routes: (app) => app.get('/', { websocket: true }, (socket) => { socket.on('message', (data) => { got.push(String(data)) }) })
   })
   const opening = opened(app)

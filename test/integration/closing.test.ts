@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect as connectSocket } from 'node:net'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import fastifyWebsocket from '@fastify/websocket'
@@ -118,6 +119,18 @@ const failing: Record<string, () => unknown> = {
   rejects: async () => { await null; throw new Error('preClose failed') },
   throws: () => { throw new Error('preClose failed') }
 }
+
+test('however long a preClose of the app\'s has taken, fastify.close() does not fail for a slow client', { timeout: 20_000 }, async (t) => {
+  const { app, url, closed } = await start(t, {
+    fastify: { pluginTimeout: 1000 },
+    options: { closeTimeout: 300, shutdown: { timeout: 1500 }, websocket: { preClose: (async () => { await new Promise((resolve) => { setTimeout(resolve, 500) }) }) as never } },
+    routes: (app) => app.get('/', { websocket: true }, (socket) => { for (let i = 0; i < 10; i++) socket.send(Buffer.alloc(1_000_000)) })
+  })
+  const client = await connect(t, url)
+  client.pause()
+  await app.close()
+  assert.deepEqual(closed.map(({ cause }) => cause), ['shutdown'])
+})
 
 for (const [name, preClose] of Object.entries(failing)) {
   test(`a preClose of the app's that ${name} fails fastify.close(), and all are closed with 1012 all the same`, { timeout: 20_000 }, async (t) => {
@@ -250,6 +263,27 @@ for (const [name, { routes, underway, least }] of Object.entries(floods)) {
   })
 }
 
+for (const [how, close] of Object.entries({
+  'the connection': (connection: Connection) => { connection.close() },
+  'the socket': (_connection: Connection, socket: WebSocket) => { socket.close(1000, 'bye') },
+  'the socket, without a code': (_connection: Connection, socket: WebSocket) => { socket.close() }
+})) {
+  test(`a peer that does not answer when the app closes ${how} is ended after closeTimeout, however seldom the heartbeat looks`, { timeout: 10_000 }, async (t) => {
+    let closing!: Promise<unknown>
+    const { port, closed } = await start(t, {
+      options: { heartbeat: { interval: 600_000, timeout: 600_000 }, closeTimeout: 100 },
+      routes: (app) => app.get('/', { websocket: true }, (socket, request) => {
+        const connection = app.lifeline.of(request)
+        closing = connection.closed
+        close(connection, socket)
+      })
+    })
+    await rawPeer(t, port)
+    await closing
+    assert.deepEqual(closed.map(({ cause }) => cause), ['server'])
+  })
+}
+
 test('a peer that half-closes and reads nothing is ended after closeTimeout, however seldom the heartbeat looks', async (t) => {
   const { app, port, closed } = await start(t, { options: { heartbeat: { interval: 60_000, timeout: 60_000 }, closeTimeout: 300, backpressure: { limit: 64 << 20 } }, routes: silent })
   const opening = opened(app)
@@ -263,4 +297,163 @@ test('a peer that half-closes and reads nothing is ended after closeTimeout, how
   await over
   assert.ok(performance.now() - at < 10_000, 'not when the heartbeat looks, which is after 18 s')
   assert.deepEqual(closed.map(({ cause, code }) => [cause, code]), [['reset', 1006]])
+})
+
+test('close() on a connection whose peer floods it, and whose handler is still at work, is clean', async (t) => {
+  const { app, url } = await start(t, {
+    options: { closeTimeout: 60_000 },
+    routes: (app) => app.get('/', { websocket: true }, () => new Promise(() => {}))
+  })
+  const client = await connect(t, url)
+  const [connection] = app.lifeline
+  for (let i = 0; i < 50; i++) client.send(Buffer.alloc(60_000))
+  connection!.close(4000)
+  const [code] = await once(client, 'close')
+  assert.equal(code, 4000)
+  assert.equal((await connection!.closed).code, 4000)
+})
+
+test('a close() that was put off loses nothing of what waits', async (t) => {
+  const { app, url } = await start(t, {
+    before: (app) => app.register(fastifyWebsocket),
+    routes: (app) => app.get('/', { websocket: true }, () => {})
+  })
+  const client = await connect(t, url)
+  client.pause()
+  const [connection] = app.lifeline
+  let pushed = 0
+  while (connection!.bufferedBytes < 500_000) {
+    connection!.push(Buffer.alloc(60_000))
+    pushed++
+  }
+  let got = 0
+  client.on('message', () => { got++ })
+  for (const socket of app.websocketServer.clients) socket.close()
+  client.resume()
+  await once(client, 'close')
+  assert.equal(got, pushed)
+})
+
+test('a close code that ws refuses has changed nothing', async (t) => {
+  const { app, url } = await start(t, { routes: silent })
+  const client = await connect(t, url)
+  const [connection] = app.lifeline
+  const next = connection!.messages().next()
+  for (const socket of app.websocketServer.clients) assert.throws(() => { socket.close(999) })
+  client.send('still read')
+  assert.deepEqual((await next).value, { data: 'still read', binary: false })
+  const end = ended(app)
+  client.terminate()
+  assert.deepEqual([(await end).cause, (await end).code], ['reset', 1006])
+})
+
+test('who began the closing names the cause, not who joins in', async (t) => {
+  const { app, url, closed } = await start(t, {
+    routes: (app) => app.get('/', { websocket: true }, (socket, request) => {
+      const connection = app.lifeline.of(request)
+      socket.on('message', () => { socket.close(4000) })
+      socket.on('close', () => { connection.close(4999) })
+    })
+  })
+  let end = ended(app)
+  ;(await connect(t, url)).close(4001)
+  await end
+  end = ended(app)
+  const client = await connect(t, url)
+  client.send('close me')
+  await end
+  assert.deepEqual(closed.map(({ cause, code }) => [cause, code]), [['client', 4001], ['server', 4000]])
+})
+
+test('terminating in a closing that the peer began leaves the cause with the peer', async (t) => {
+  const { app, url } = await start(t, {
+    routes: (app) => app.get('/', { websocket: true }, (socket: WebSocket, request) => {
+      request.raw.socket.once('end', () => { socket.terminate() })
+    })
+  })
+  const end = ended(app)
+  const client = await connect(t, url)
+  client.close(4001)
+  assert.equal((await end).cause, 'client')
+})
+
+test('a socket that the app destroys by itself is gone at once', async (t) => {
+  let raw!: Duplex
+  const { app, url } = await start(t, {
+    routes: (app) => app.get('/', { websocket: true }, (_socket, request) => { raw = request.raw.socket })
+  })
+  await connect(t, url)
+  const [{ fd }] = app.lifeline as unknown as [Connection]
+  const end = ended(app)
+  assert.equal(app.exists(fd), true)
+  raw.destroy()
+  assert.deepEqual([app.exists(fd), app.safePush(fd, 'x')], [false, false])
+  assert.equal((await end).cause, 'reset')
+})
+
+test('a data listener of the app on the raw socket does not change who closed', async (t) => {
+  const { app, url } = await start(t, {
+    routes: (app) => app.get('/', { websocket: true }, (_socket, request) => { request.raw.socket.on('data', () => {}) })
+  })
+  const client = await connect(t, url)
+  const end = ended(app)
+  client.close(4001)
+  assert.deepEqual([(await end).cause, (await end).code], ['client', 4001])
+})
+
+test('the end of a client whose handler never ends, and never reads, is seen', async (t) => {
+  const { app, url } = await start(t, {
+    options: { heartbeat: false, backpressure: { stallTimeout: 200 } },
+    routes: (app) => app.get('/', { websocket: true }, async (_socket, request) => { await app.lifeline.of(request).closed })
+  })
+  const drops: unknown[] = []
+  app.lifeline.on('drop', (_connection, { reason }) => { drops.push(reason) })
+  const end = ended(app)
+  const client = await connect(t, url)
+  for (let i = 0; i < 20; i++) client.send(Buffer.alloc(10_000))
+  client.close(4001)
+  assert.deepEqual([(await end).cause, (await end).code], ['client', 4001])
+  assert.deepEqual(drops, ['unread'])
+})
+
+test('fastify.close() waits for what close listeners and onClose handlers return, those of ends before it too, and whatever becomes of it', async (t) => {
+  const done: string[] = []
+  const slowly = (what: string) => async (): Promise<void> => {
+    await new Promise((resolve) => { setTimeout(resolve, 100) })
+    done.push(what)
+  }
+  const { app, url } = await start(t, {
+    routes: (app) => app.get('/', { websocket: true, config: { lifeline: { on: { close: slowly('route') } } } }, (_socket, request) => {
+      app.lifeline.of(request).onClose(slowly('handler'))
+    })
+  })
+  app.lifeline.on('close', slowly('listener'))
+  app.lifeline.on('close', async () => { throw new Error('boom') })
+  const first = await connect(t, url)
+  await connect(t, url)
+  const [connection] = app.lifeline
+  first.terminate()
+  await connection!.closed
+  await app.close()
+  assert.deepEqual(done.sort(), ['handler', 'handler', 'listener', 'listener', 'route', 'route'])
+})
+
+test('but for shutdown.timeout at most, and not for what other listeners do', { timeout: 20_000 }, async (t) => {
+  const { app, url } = await start(t, { options: { shutdown: { timeout: 200 } }, routes: silent })
+  const never = new Promise<never>(() => {})
+  app.lifeline.on('open', () => never)
+  await connect(t, url)
+  const other = await start(t, { routes: silent, options: { shutdown: { timeout: 3_600_000 } } })
+  other.app.lifeline.on('open', () => never)
+  await connect(t, other.url)
+  await other.app.close()
+  app.lifeline.on('close', () => never)
+  let late = false
+  app.lifeline.on('close', async () => {
+    // It is waited for as long as it may take, though another is never done.
+    await new Promise((resolve) => { setTimeout(resolve, 50) })
+    late = true
+  })
+  await app.close()
+  assert.equal(late, true)
 })

@@ -26,9 +26,9 @@ test('a page that is sent a message it can see notices that the server has gone 
   const client = new WebSocket(url)
   t.after(() => { client.terminate() })
   let lost = false
-  watchOfTheDocs()(client, 1000, () => { lost = true })
+  watchOfTheDocs()(client, 500, () => { lost = true })
   await once(client, 'open')
-  await sleep(2500)
+  await sleep(1250)
   assert.equal(lost, false)
   clearInterval(beat)
   await until('it is noticed', () => lost && client.readyState === WebSocket.CLOSED)

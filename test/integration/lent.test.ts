@@ -12,7 +12,7 @@ import { toOutgoing } from '../../src/core/outgoing.js'
 import { connect, start, until } from '../support/app.js'
 import type { App } from '../support/app.js'
 
-const tight = { backpressure: { limit: 1, low: 0 }, shutdown: { timeout: 100 }, closeTimeout: 100 }
+const tight = { backpressure: { limit: 1, low: 0 }, shutdown: { timeout: 10 }, closeTimeout: 10 }
 
 interface Two extends App { full: Connection, other: Connection, got: string[] }
 
@@ -121,11 +121,25 @@ test('text that was pushed as bytes is told as a string', async (t) => {
   other.push(Buffer.from(text), { binary: false })
   other.terminate()
   await until('it is over', () => closed.length === 1)
-  assert.deepEqual(closed[0]!.undelivered.map(({ data, binary }) => [data, binary]), [[text, false]])
+  assert.deepEqual(closed[0]!.unconfirmed.map(({ data, binary }) => [data, binary]), [[text, false]])
   for (const own of [false, true]) {
     const told = (data: unknown, binary: boolean): unknown => own ? toOutgoing(data, { binary }).own().data : toOutgoing(data, { binary }).data
     assert.deepEqual([told(new Uint8Array([65, 66]), false), told('é', true), told('é', false), told(Buffer.from(text), true)], ['AB', Buffer.from('é'), 'é', Buffer.from(text)])
   }
+})
+
+test('bytes that are to be text and are not UTF-8 are no message: they would end the connection', async (t) => {
+  const { app, full, other, got } = await two(t)
+  const errors: unknown[] = []
+  app.lifeline.on('error', (_connection, error: any) => { errors.push([error.code, error.message.includes('not UTF-8')]) })
+  const bytes = Buffer.from([0x61, 0xff])
+  assert.equal(other.push(bytes, { binary: false }), 'invalid')
+  assert.equal(full.push(bytes, { binary: false }), 'invalid')
+  assert.equal(app.lifeline.broadcast(bytes, { binary: false }), 0)
+  assert.deepEqual(errors, Array(3).fill(['FST_ERR_LIFELINE_INVALID_DATA', true]))
+  assert.equal(other.push(Buffer.from('é'), { binary: false }), 'sent')
+  await until('the text has come', () => got.length === 1)
+  assert.deepEqual(got, ['é'])
 })
 
 test('text that no string can hold is no message', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import fastifyWebsocket from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
@@ -86,7 +86,7 @@ test('a connection outlived by its Connection answers everything, and harmlessly
   connection!.close()
   connection!.terminate()
   assert.equal(connection!.info().state, 'closed')
-  assert.equal(await app.lifeline.disconnect(id), false)
+  assert.equal(await app.lifeline.disconnect(id), 0)
 })
 
 test('an id that was first asked for after the end is not remembered', async (t) => {
@@ -97,11 +97,11 @@ test('an id that was first asked for after the end is not remembered', async (t)
   const info = await connection!.closed
   assert.equal(connection!.id, info.id)
   assert.match(info.id, /^[\w-]+\.[\w-]+$/)
-  assert.equal(await app.lifeline.disconnect(info.id), false)
+  assert.equal(await app.lifeline.disconnect(info.id), 0)
 })
 
 const codes = [
-  [999, 1000], [1004, 1000], [1005, 1000], [1006, 1000], [1015, 1000], [2999, 1000], [5000, 1000], [NaN, 1000], [1.5, 1000],
+  [999, 1000], [1004, 1000], [1016, 1000], [2999, 1000], [5000, 1000], [NaN, 1000], [1.5, 1000],
   [1000, 1000], [1001, 1001], [1014, 1014], [3000, 3000], [4999, 4999]
 ] as const
 
@@ -122,6 +122,28 @@ test('close codes and reasons that RFC 6455 forbids are replaced, and reported',
   assert.deepEqual(closed.map(({ code }) => code), codes.map(([, sent]) => sent))
   assert.equal(errors.length, codes.length)
   assert.deepEqual([...new Set(errors)], ['FST_ERR_LIFELINE_INVALID_CLOSE'])
+})
+
+test('the code and the reason with which another connection has ended can be passed on as they are, and nothing is reported', async (t) => {
+  const errors: unknown[] = []
+  const { app, url, closed } = await start(t, { routes: silent })
+  app.lifeline.on('error', (_connection, error) => { errors.push(error) })
+  const given = [[1005, Buffer.alloc(0)], [1006, Buffer.alloc(0)], [1015, ''], [1000, Buffer.from('für ein Jahr')], [4000, new Uint8Array([111, 107])]] as const
+  const sent: Array<[number, string]> = []
+  for (const [i, [code, reason]] of given.entries()) {
+    const adopted = opened(app)
+    const client = await connect(t, url)
+    const connection = await adopted
+    const over = once(client, 'close')
+    if (i % 2 === 0) connection.close(code, reason)
+    else await app.lifeline.disconnect(connection.fd, code, reason)
+    const [came, why] = await over
+    sent.push([came, String(why)])
+    await connection.closed
+  }
+  assert.deepEqual(sent, [[1000, ''], [1012, ''], [1012, ''], [1000, 'für ein Jahr'], [4000, 'ok']])
+  assert.deepEqual(closed.map(({ code, reason }) => [code, reason]), sent)
+  assert.deepEqual(errors, [])
 })
 
 test('causes: what the wire and the app say of an end', async (t) => {
@@ -249,7 +271,7 @@ test('shutdown.window spreads the closing (field 11)', async (t) => {
 
 test('a drain that takes longer than pluginTimeout does not fail fastify.close()', async (t) => {
   const { app, url } = await start(t, {
-    options: { closeTimeout: 1_500 },
+    options: { closeTimeout: 700 },
     fastify: { pluginTimeout: 500 },
     routes: silent
   })
@@ -281,10 +303,30 @@ const injecting = (body: string): string => `
   ${body}
 `
 
-test('an app that only injects is not kept alive', async (t) => {
-  assert.equal(await run(t, injecting('if ((await app.inject("/")).body !== \'{"fd":0}\') process.exitCode = 1')), 0)
+describe('a process of its own', { concurrency: 2 }, () => {
+  test('an app that only injects is not kept alive', async (t) => {
+    assert.equal(await run(t, injecting('if ((await app.inject("/")).body !== \'{"fd":0}\') process.exitCode = 1')), 0)
+  })
+
+  test('an app that injects a WebSocket is kept alive neither by it nor by the heartbeat', async (t) => {
+    assert.equal(await run(t, injecting('await app.ready(); await app.injectWS("/live"); if (app.lifeline.size !== 1) process.exitCode = 1')), 0)
+  })
 })
 
-test('an app that injects a WebSocket is kept alive neither by it nor by the heartbeat', async (t) => {
-  assert.equal(await run(t, injecting('await app.ready(); await app.injectWS("/live"); if (app.lifeline.size !== 1) process.exitCode = 1')), 0)
+test('at shutdown a connection that waits for its turn is closed by it, also where @fastify/websocket closes at once', async (t) => {
+  const { app, url, closed } = await start(t, {
+    options: { shutdown: { window: 300, timeout: 2000 } },
+    before: (app) => app.register(fastifyWebsocket),
+    routes: silent
+  })
+  const clients = await Promise.all([1, 2, 3].map(() => connect(t, url)))
+  const codes = clients.map((client) => once(client, 'close'))
+  const [slow] = app.lifeline
+  clients[0]!.pause()
+  while (slow!.bufferedBytes < 100_000) slow!.push(Buffer.alloc(50_000))
+  const done = app.close()
+  setTimeout(() => { clients[0]!.resume() }, 200)
+  for (const [code] of await Promise.all(codes)) assert.equal(code, 1012)
+  await done
+  assert.deepEqual(closed.map(({ cause }) => cause), ['shutdown', 'shutdown', 'shutdown'])
 })

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fastifyWebsocket from '@fastify/websocket'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type WebSocket from 'ws'
+import WebSocket, { createWebSocketStream } from 'ws'
 import { OVERHEAD } from '../../src/transports/websocket/held.js'
 import { connect, ended, opened, start, until } from '../support/app.js'
 
@@ -34,6 +34,17 @@ const readers: Record<string, Reader> = {
     for await (const { data } of app.lifeline.of(request).messages()) got.push(String(data))
   },
   onMessage: (_socket, request, app, got) => { app.lifeline.of(request).onMessage(({ data }) => { got.push(String(data)) }) },
+  'next(), and then messages()': async (_socket, request, app, got) => {
+    const connection = app.lifeline.of(request)
+    got.push(String((await connection.next())!.data))
+    await sleep(20)
+    got.push(String((await connection.next())!.data))
+    for await (const { data } of connection.messages()) got.push(String(data))
+  },
+  'next(), and then on(message)': async (socket, request, app, got) => {
+    got.push(String((await app.lifeline.of(request).next())!.data))
+    socket.on('message', (data) => { got.push(String(data)) })
+  },
   'a loop that is left after 10, and another': async (_socket, request, app, got) => {
     const connection = app.lifeline.of(request)
     for await (const { data } of connection.messages()) if (got.push(String(data)) === 10) break
@@ -261,4 +272,214 @@ test('where the end of a handler cannot be seen, a route without a reader counts
   assert.ok(bytes > 60 * 1024)
   assert.equal(connection.state, 'open')
   assert.ok(Number.isFinite(await connection.ping()))
+})
+
+test('a listener takes over from a loop that was left, with what the loop had not taken', async (t) => {
+  const got: string[] = []
+  const { url } = await start(t, {
+    routes: (app) => app.get('/', { websocket: true }, async (socket, request) => {
+      for await (const { data } of app.lifeline.of(request).messages()) {
+        got.push(`loop ${String(data)}`)
+        if (got.length === 1) break
+      }
+      socket.on('message', (data) => { got.push(`listener ${String(data)}`) })
+    })
+  })
+  const client = await connect(t, url)
+  for (const text of ['1', '2', '3']) client.send(text)
+  await until('all have come', () => got.length === 3)
+  client.send('4')
+  await until('the last has come', () => got.length === 4)
+  assert.deepEqual(got, ['loop 1', 'listener 2', 'listener 3', 'listener 4'])
+})
+
+test('a listener that comes after another one has paused, left and resumed gets what was held', async (t) => {
+  const got: string[] = []
+  const { url } = await start(t, {
+    routes: (app) => app.get('/', { websocket: true }, (socket) => {
+      const first = (data: unknown): void => {
+        got.push(`first ${String(data)}`)
+        socket.pause()
+        setImmediate(() => {
+          socket.off('message', first)
+          socket.resume()
+          setImmediate(() => { socket.on('message', (data) => { got.push(`second ${String(data)}`) }) })
+        })
+      }
+      socket.on('message', first)
+    })
+  })
+  const client = await connect(t, url)
+  for (const text of ['1', '2', '3']) client.send(text)
+  await until('the first has come', () => got.length > 0)
+  await until('all have come', () => {
+    if (got.length < 3) client.send('more')
+    return got.length >= 3
+  })
+  assert.deepEqual(got.slice(0, 2), ['first 1', 'second 2'])
+})
+
+test('what is held while the app has paused reaches the listeners before the close event', async (t) => {
+  const told: string[] = []
+  const { app, url } = await start(t, {
+    routes: (app) => app.get('/', { websocket: true }, (socket: WebSocket) => {
+      socket.on('message', (data) => {
+        told.push(String(data))
+        socket.pause()
+      })
+      socket.on('close', () => { told.push('close') })
+    })
+  })
+  const end = ended(app)
+  const client = await connect(t, url)
+  for (const text of ['1', '2', '3']) client.send(text)
+  await sleep(50)
+  client.terminate()
+  for (const socket of app.websocketServer.clients) socket.resume()
+  await end
+  assert.deepEqual(told.at(-1), 'close')
+  assert.deepEqual(told.slice(0, 2), ['1', '2'])
+})
+
+test('messages that are held because the app has paused are not taken for unread', async (t) => {
+  const got: string[] = []
+  const { app, url } = await start(t, {
+    routes: (app) => app.get('/', { websocket: true }, (socket) => {
+      socket.once('message', (data) => {
+        got.push(String(data))
+        socket.pause()
+        setTimeout(() => {
+          socket.on('message', (data) => { got.push(String(data)) })
+          socket.resume()
+        }, 100)
+      })
+    })
+  })
+  const client = await connect(t, url)
+  for (let i = 0; i < 4_000; i++) client.send(String(i))
+  await until('all have come', () => got.length === 4_000)
+  assert.deepEqual(got, Array.from({ length: 4_000 }, (_, i) => String(i)))
+  assert.equal(app.lifeline.stats().dropped.unread, 0)
+})
+
+for (const options of [{}, { websocket: { options: { perMessageDeflate: true } } }]) {
+  test(`a stream of a socket that ends its own side reads all that the peer had sent (${Object.keys(options).join()})`, async (t) => {
+    let read = 0
+    let over!: () => void
+    const ended = new Promise<void>((resolve) => { over = resolve })
+    const { url } = await start(t, {
+      options,
+      routes: (app) => app.get('/', { websocket: true }, async (socket: WebSocket) => {
+        const duplex = createWebSocketStream(socket)
+        await once(duplex, 'readable')
+        duplex.end('ok')
+        for await (const chunk of duplex) read += chunk.length
+        over()
+      })
+    })
+    const client = new WebSocket(url)
+    await once(client, 'open')
+    for (let i = 0; i < 20; i++) client.send(Buffer.alloc(20_000))
+    await ended
+    assert.equal(read, 400_000)
+  })
+}
+
+test('next() waits for the next message, says what kind it is, is null when none will come, and is one reader at a time', { timeout: 10_000 }, async (t) => {
+  const { app, url } = await start(t, { routes: (app) => app.get('/', { websocket: true }, () => {}) })
+  const client = await connect(t, url)
+  const [connection] = app.lifeline
+  const first = connection!.next()
+  await assert.rejects(connection!.next(), { code: 'FST_ERR_LIFELINE_ALREADY_READING' })
+  client.send('text')
+  assert.deepEqual(await first, { data: 'text', binary: false })
+  client.send(Buffer.from([1]))
+  assert.deepEqual(await connection!.next(), { data: Buffer.from([1]), binary: true })
+  const last = connection!.next()
+  client.close()
+  assert.equal(await last, null)
+  await connection!.closed
+  assert.equal(await connection!.next(), null)
+})
+
+test('onClose calls back once, when it is over or if it is, and what it throws is told as what the handler throws', { timeout: 10_000 }, async (t) => {
+  const called: unknown[] = []
+  const { app, url, errors } = await start(t, {
+    routes: (app) => app.get('/', { websocket: true }, (_socket, request) => {
+      const connection = app.lifeline.of(request)
+      connection.onClose(({ cause }) => { called.push(cause, connection.state) })
+      connection.onClose(async () => { throw new Error('of the app') })
+    })
+  })
+  const told: unknown[] = []
+  app.lifeline.on('error', (connection, error) => { told.push(connection!.fd, (error as Error).message) })
+  const client = await connect(t, url)
+  const [connection] = app.lifeline
+  client.close()
+  await connection!.closed
+  await until('it was told', () => told.length === 2)
+  connection!.onClose(({ fd }) => { called.push(fd) })
+  assert.deepEqual(called, ['client', 'closed'], 'not before it has returned')
+  await until('that as well', () => called.length === 3)
+  assert.deepEqual([called[2], told, errors().length], [connection!.fd, [connection!.fd, 'of the app'], 1])
+  for (const handler of [undefined, null, {}, 'x']) assert.throws(() => { connection!.onClose(handler as never) }, { code: 'FST_ERR_LIFELINE_ARGUMENT' })
+})
+
+for (const how of ['close', 'terminate', 'socket.terminate'] as const) {
+  for (const end of [false, true]) {
+    for (const kind of ['onMessage', 'messages()', 'next()'] as const) {
+      test(`what waits behind a ${how} of the app's is not read by ${kind}${end ? ', nor where the peer has closed behind it' : ''}`, async (t) => {
+        const got: string[] = []
+        const { app, url } = await start(t, {
+          options: { closeTimeout: 100 },
+          routes: (app) => app.get('/', { websocket: true }, async (socket, request) => {
+            const connection = app.lifeline.of(request)
+            const read = ({ data }: { data: string | Buffer }): void => {
+              got.push(String(data))
+              if (data !== 'bad') return
+              if (how === 'socket.terminate') socket.terminate()
+              else connection[how]()
+            }
+            if (kind === 'onMessage') connection.onMessage(read)
+            else if (kind === 'messages()') for await (const message of connection.messages()) read(message)
+            else for (let message = await connection.next(); message !== null; message = await connection.next()) read(message)
+          })
+        })
+        const over = ended(app)
+        const client = await connect(t, url)
+        const [connection] = app.lifeline
+        connection!.pauseReading()
+        for (const text of ['good', 'bad', 'behind', 'last']) client.send(text)
+        if (end) client.close()
+        await sleep(5)
+        connection!.resumeReading()
+        await over
+        await sleep(5)
+        assert.deepEqual(got, ['good', 'bad'])
+      })
+    }
+  }
+}
+
+test('a loop over next() loses nothing, though its handler has returned and more waits than is kept for nobody', async (t) => {
+  const got: number[] = []
+  const { app, url } = await start(t, {
+    routes: (app) => app.get('/', { websocket: true }, (_socket, request) => {
+      const connection = app.lifeline.of(request)
+      const loop = async (): Promise<void> => {
+        for (let message = await connection.next(); message !== null; message = await connection.next()) {
+          got.push(message.data.length)
+          await sleep(1)
+        }
+      }
+      loop().catch(() => {})
+    })
+  })
+  const client = await connect(t, url)
+  client.send('first')
+  client.send('second')
+  await until('it loops', () => got.length === 2)
+  for (let i = 0; i < 300; i++) client.send('x'.repeat(1024))
+  await until('all have come', () => got.length === 302)
+  assert.equal(app.lifeline.stats().dropped.unread, 0)
 })

@@ -1,5 +1,5 @@
 /**
- * Receipts over a real wire: what `deliver` and `undelivered` say is true, for all kinds of peers and of ends.
+ * Receipts over a real wire: what `deliver` and `unconfirmed` say is true, for all kinds of peers and of ends.
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -45,7 +45,7 @@ async function withPeer (t: TestContext, options: LifelineOptions = {}): Promise
 }
 
 const delivered = ({ outcome }: Delivery): boolean => outcome === 'delivered'
-const data = ({ undelivered }: CloseInfo): unknown[] => undelivered.map((message) => message.data)
+const data = ({ unconfirmed }: CloseInfo): unknown[] => unconfirmed.map((message) => message.data)
 
 for (const receipts of [false, true]) {
   describe(`deliver, receipts ${receipts ? 'on' : 'off'}`, { concurrency: true }, () => {
@@ -55,7 +55,7 @@ for (const receipts of [false, true]) {
       assert.deepEqual(got, ['one'])
       assert.equal(first.outcome, 'delivered')
       assert.ok(first.roundTrip! > 0 && first.roundTrip! < PATIENCE)
-      assert.ok(connection.roundTrip > 0)
+      assert.ok(connection.roundTrip! > 0)
       assert.deepEqual((await app.app.lifeline.deliver(connection.fd, { two: 2 })).outcome, 'delivered')
       assert.equal((await connection.deliver(Buffer.from('three'), { binary: false })).outcome, 'delivered')
       assert.deepEqual(got, ['one', '{"two":2}', 'three'])
@@ -67,7 +67,7 @@ for (const receipts of [false, true]) {
       const { app, connection, client, over } = await withClient(t, { receipts })
       const { lifeline } = app.app
       assert.deepEqual(await lifeline.deliver(1, 'x'), { outcome: 'gone' })
-      assert.deepEqual(await lifeline.deliver('1', 'x'), { outcome: 'invalid' })
+      assert.deepEqual(await lifeline.deliver({ fd: 1 }, 'x'), { outcome: 'invalid' })
       assert.deepEqual(await connection.deliver(undefined), { outcome: 'invalid' })
       client.close()
       await over
@@ -96,6 +96,20 @@ for (const receipts of [false, true]) {
       connection.push('z')
       await peer.until(() => peer.received.length === 2)
       assert.deepEqual(peer.received.map((message) => String(message.data)), ['x', 'z'])
+    })
+
+    test('asks a signal, and listens to it, whatever the app has made of its members', { timeout: 10_000 }, async (t) => {
+      for (const name of ['addEventListener', 'removeEventListener', 'reason', 'aborted', 'throwIfAborted']) {
+        const { connection } = await withClient(t, { receipts })
+        const controller = new AbortController()
+        Object.defineProperty(controller.signal, name, { get () { throw new Error('of the app') } })
+        const [first, second] = [connection.deliver('x', { signal: controller.signal }), connection.deliver('y')]
+        assert.deepEqual([(await first).outcome, (await second).outcome], ['delivered', 'delivered'])
+        const pending = connection.deliver('z', { signal: controller.signal })
+        controller.abort('enough')
+        await assert.rejects(pending, (reason) => reason === 'enough')
+        await assert.rejects(connection.deliver('z', { signal: controller.signal }), (reason) => reason === 'enough')
+      }
     })
 
     test('ends with the connection, though the signal given to it is the connection\'s', async (t) => {
@@ -239,7 +253,7 @@ for (const receipts of [false, true]) {
   })
 }
 
-describe('undelivered', { concurrency: true }, () => {
+describe('unconfirmed', { concurrency: true }, () => {
   test('is what the peer never confirmed, oldest first, with when it was pushed; not what a deliver has answered for', async (t) => {
     const { connection, peer, pings, over } = await withPeer(t, { receipts: true })
     const before = Date.now()
@@ -256,15 +270,15 @@ describe('undelivered', { concurrency: true }, () => {
     assert.deepEqual(connection.unconfirmed, { count: 4, bytes: 5 + 12 + 5 + 5 })
     await peer.until(() => peer.received.length === 6)
     peer.socket.resetAndDestroy()
-    const { undelivered } = await over
+    const { unconfirmed } = await over
     assert.deepEqual(await sixth, { outcome: 'unconfirmed' })
-    assert.deepEqual(undelivered.map(({ pushedAt, ...rest }) => rest), [
+    assert.deepEqual(unconfirmed.map(({ pushedAt, ...rest }) => rest), [
       { data: 'third', binary: false, seq: 3 },
       { data: '{"fourth":4}', binary: false, seq: 4 },
       { data: Buffer.from('fifth'), binary: true, seq: 5 }
     ])
     // Two clocks, both read in whole ms.
-    for (const { pushedAt } of undelivered) assert.ok(pushedAt >= before - 2 && pushedAt <= Date.now() + 2)
+    for (const { pushedAt } of unconfirmed) assert.ok(pushedAt >= before - 2 && pushedAt <= Date.now() + 2)
     assert.deepEqual(connection.unconfirmed.count, 4)
   })
 
@@ -276,12 +290,12 @@ describe('undelivered', { concurrency: true }, () => {
     assert.equal(app.app.lifeline.broadcast(bytes), 3)
     for (const peer of peers) peer.socket.resetAndDestroy()
     await until('all are gone', () => app.closed.length === 3)
-    for (const { undelivered } of app.closed) {
-      assert.equal(undelivered.length, 1)
-      assert.deepEqual(undelivered[0]!.data, bytes)
-      assert.equal(undelivered[0]!.data, undelivered[0]!.data)
+    for (const { unconfirmed } of app.closed) {
+      assert.equal(unconfirmed.length, 1)
+      assert.deepEqual(unconfirmed[0]!.data, bytes)
+      assert.equal(unconfirmed[0]!.data, unconfirmed[0]!.data)
       // What the app does to what it was told of one is no matter of the others'.
-      ;(undelivered[0]!.data as Buffer).fill(2)
+      ;(unconfirmed[0]!.data as Buffer).fill(2)
     }
   })
 
@@ -308,7 +322,7 @@ describe('undelivered', { concurrency: true }, () => {
     connection.push('x')
     assert.deepEqual(connection.unconfirmed, { count: 0, bytes: 0 })
     peer.socket.resetAndDestroy()
-    assert.deepEqual((await over).undelivered, [])
+    assert.deepEqual((await over).unconfirmed, [])
   })
 
   test('the messages that ws itself has sent for the app are not counted', async (t) => {

@@ -20,7 +20,7 @@ async function one (t: TestContext): Promise<Connection> {
   return connection!
 }
 
-const COUNT = 200
+const COUNT = 100
 
 /** Makes many, one after the other, and says how many are still there when all are done. */
 async function left (make: () => Promise<object>): Promise<number> {

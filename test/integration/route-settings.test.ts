@@ -59,6 +59,20 @@ for (const [way, before] of [['alone', undefined], ['beside @fastify/websocket o
     })
   }
 
+  test(`${way}: the settings of a route hold though a hook of before ours has moved it, and a later one replaces its config`, async (t) => {
+    const { app, url } = await start(t, {
+      before: async (app) => {
+        app.addHook('onRoute', (route) => { route.url = `/moved${route.url}` })
+        await before?.(app)
+      },
+      routes: async (app) => {
+        app.addHook('onRoute', (route) => { route.config = { rateLimit: { max: 5 } } as never })
+        app.get('/here', { websocket: true, config: { lifeline: { ...settings } } }, () => {})
+      }
+    })
+    await holds(t, app, `${url}/moved/here`)
+  })
+
   test(`${way}: what a later hook sets for all routes holds, over what they say and the plugin does`, async (t) => {
     const { app, url } = await start(t, {
       ...(before && { before }),
@@ -94,7 +108,7 @@ for (const [way, before] of [['alone', undefined], ['beside @fastify/websocket o
     for (const [wrong, said] of [
       [{ origins: {} }, /route \/live, config\.lifeline: option "origins" must be false, an origin/],
       [{ orgins: 'https://app.example' }, /route \/live, config\.lifeline: option "orgins" does not exist/],
-      [null, /route \/live, config\.lifeline: the options must be object \(received null\)/],
+      [null, /route \/live, config\.lifeline: the options must be an object \(received null\)/],
       [{ get limits () { throw new Error('no') } }, /route \/live, config\.lifeline: the options cannot be read: Error: no/]
     ] as const) {
       const app = Fastify()
@@ -125,6 +139,27 @@ for (const [way, before] of [['alone', undefined], ['beside @fastify/websocket o
     }
     await connect(t, url, evil)
   })
+
+  for (const [how, hook] of [['share one config', null], ['say the same, and lose it to a later hook', (app: FastifyInstance) => app.addHook('onRoute', (route) => { delete route.config })]] as const) {
+    test(`${way}: routes of one URL that ${how} are served by it`, async (t) => {
+      const shared = { lifeline: { origins: ['https://app.example', /^https:\/\/[a-z]+\.app\.example$/] } }
+      const { url } = await start(t, {
+        ...(before && { before }),
+        routes: (app) => {
+          hook?.(app)
+          for (const version of ['1.0.0', '2.0.0']) {
+            const config = hook === null ? shared : { lifeline: { origins: [...shared.lifeline.origins] } }
+            app.get('/', { websocket: true, constraints: { version }, config }, () => {})
+          }
+        }
+      })
+      for (const version of ['1.0.0', '2.0.0']) {
+        const headers = { 'accept-version': version }
+        await connect(t, url, { origin: 'https://www.app.example', headers })
+        assert.equal((await refused(t, url, { origin: 'https://evil.example', headers })).status, 403)
+      }
+    })
+  }
 
   test(`${way}: where it cannot be told whose a clone is, nobody is served, and it is reported`, async (t) => {
     const { app, url, errors } = await start(t, {
@@ -225,4 +260,22 @@ test('two limits of the payload that are not the same are an error, for one of t
   await assert.rejects(start(t, { options: { limits: { payload: 100 }, websocket: { options: { maxPayload: 10_000 } } } }), { code: 'FST_ERR_LIFELINE_OPTION', message: /limits\.payload/ })
   const { app } = await start(t, { options: { limits: { payload: 100 }, websocket: { options: { maxPayload: 100 } } } })
   assert.equal(app.websocketServer.options.maxPayload, 100)
+})
+
+test('settings that stand beside config are refused when the route is declared, and the message says where they belong', async (t) => {
+  const app = Fastify()
+  t.after(() => app.close())
+  await app.register(lifeline)
+  const misplaced = { websocket: true, lifeline: { heartbeat: false } } as const
+  const wrong = { code: 'FST_ERR_LIFELINE_OPTION', message: 'fastify-lifeline: route /live: "lifeline" stands beside config, where nobody reads it; write config: { lifeline: … }' }
+  assert.throws(() => app.get('/live', misplaced as never, () => {}), wrong)
+  assert.throws(() => app.route({ method: 'GET', url: '/live', handler () {}, wsHandler () {}, ...misplaced } as never), wrong)
+})
+
+test('options that are no object fail the registration in words, however Fastify gets them', async (t) => {
+  for (const given of [5, 'x', true, [], () => 5, async () => ({ closeTimeout: 1 })]) {
+    const app = Fastify()
+    t.after(() => app.close())
+    await assert.rejects(async () => { await app.register(lifeline, given as never) }, { code: 'FST_ERR_LIFELINE_OPTION', message: /^fastify-lifeline: the options must be an object \(received .+\)$/ })
+  }
 })

@@ -8,12 +8,15 @@ import type { TestContext } from 'node:test'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { setImmediate as turnOver, setTimeout as sleep } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
 import WebSocket, { WebSocketServer } from 'ws'
 import type { CloseInfo, Connection, Delivery, Drop, LifelineOptions } from '../../src/index.js'
 import { connect, ended, opened, start, until } from '../support/app.js'
 import type { App } from '../support/app.js'
 import { dial } from '../support/raw-client.js'
 import type { RawClient } from '../support/raw-client.js'
+
+const silent = (app: FastifyInstance): unknown => app.get('/', { websocket: true }, () => {})
 
 interface Here { app: App, connection: Connection, socket: WebSocket, over: Promise<CloseInfo> }
 
@@ -110,7 +113,7 @@ describe('a message carries its number', { concurrency: true }, () => {
     assert.deepEqual(got, ['fine'])
     await until('all is confirmed', () => connection.unconfirmed.count === 0)
     client.terminate()
-    assert.deepEqual((await over).undelivered, [])
+    assert.deepEqual((await over).unconfirmed, [])
   })
 
   test('one behind a Blob that cannot be read never arrives, and nothing says that it did', async (t) => {
@@ -122,9 +125,9 @@ describe('a message carries its number', { concurrency: true }, () => {
     socket.send(new Unreadable(['x']) as never, () => { deliveries.push(connection.deliver('told of the Blob')) })
     connection.push('pushed')
     deliveries.push(connection.deliver('delivered'))
-    const { undelivered, cause } = await over
+    const { unconfirmed, cause } = await over
     assert.deepEqual((await Promise.all(deliveries)).map(({ outcome }) => outcome).filter((outcome) => outcome === 'delivered'), [])
-    assert.deepEqual([deliveries.length, cause, undelivered.map(({ data }) => data), texts(peer)], [2, 'handler', ['pushed'], []])
+    assert.deepEqual([deliveries.length, cause, unconfirmed.map(({ data }) => data), texts(peer)], [2, 'handler', ['pushed'], []])
   })
 
   test('one that ends before a class of the app\'s has sent it is not said to be gone', async (t) => {
@@ -208,8 +211,8 @@ describe('bytes go out as they were pushed', { concurrency: true }, () => {
         there.pause()
         there.terminate()
         send(10, (data) => { connection.push(data) })
-        const { undelivered } = await over
-        for (const { data } of undelivered) assert.equal(String(data), sent.at(-1))
+        const { unconfirmed } = await over
+        for (const { data } of unconfirmed) assert.equal(String(data), sent.at(-1))
       })
     }
   }
@@ -224,7 +227,7 @@ describe('a receipt', { concurrency: true }, () => {
     }
     assert.equal(got.length, 3)
     client.close()
-    assert.deepEqual((await over).undelivered, [])
+    assert.deepEqual((await over).unconfirmed, [])
   })
 
   test('comes with any ping of ours: that of ping() confirms what was pushed before it', async (t) => {
@@ -343,3 +346,193 @@ describe('a large message that the app sends itself', { concurrency: true }, () 
     assert.equal(got.length, 1)
   })
 })
+
+for (const [how, options] of Object.entries({ 'by frames of our own': {}, 'by ws': { websocket: { options: { perMessageDeflate: true } } } })) {
+  test(`fragments that the app has begun before the connection was there hold back what is pushed, ${how}`, { timeout: 10_000 }, async (t) => {
+    const { app, url } = await start(t, {
+      options,
+      routes: (app) => app.get('/', { websocket: true }, (socket, { fd }) => {
+        app.safePush(fd, 'first push')
+        socket.send('middle, ', { fin: false })
+        app.safePush(fd, 'second push')
+        socket.send('end')
+        app.safePush(fd, 'third push')
+      })
+    })
+    app.websocketServer.prependListener('connection', (socket: WebSocket) => {
+      // Whole ones begin nothing.
+      socket.send('whole')
+      socket.send('begin, ', { fin: false })
+    })
+    const client = new WebSocket(url)
+    t.after(() => { client.terminate() })
+    const got: string[] = []
+    client.on('message', (data) => { got.push(String(data)) })
+    client.on('error', (error) => { got.push(error.message) })
+    await until('all have come', () => got.length === 5 || client.readyState === WebSocket.CLOSED)
+    assert.deepEqual(got, ['whole', 'begin, middle, end', 'first push', 'second push', 'third push'])
+  })
+}
+
+test('up to 64 KiB a message is one frame; with fragments: false, of the plugin or of a route, whatever its size, and it is known whether it has arrived', { timeout: 20_000 }, async (t) => {
+  const KIB = 1024
+  for (const all of [true, false]) {
+    const sockets: WebSocket[] = []
+    const { app, url } = await start(t, {
+      options: { ...(!all && { fragments: false }), receipts: true, heartbeat: { interval: 100, timeout: 5_000 } },
+      routes: (app) => {
+        const take = (socket: WebSocket): void => { sockets.push(socket) }
+        app.get('/', { websocket: true }, take)
+        app.get('/other', { websocket: true, config: { lifeline: { fragments: !all } } }, take)
+      }
+    })
+    for (const [path, whole] of [['/', !all], ['/other', all]] as const) {
+      const [opening, over] = [opened(app), ended(app)]
+      const peer = await dial(t, url + path)
+      const connection = await opening
+      await until('the handler has run', () => sockets.length > 0)
+      const socket = sockets.pop()!
+      const sizes = [64 * KIB, 64 * KIB + 1, 200 * KIB]
+      for (const size of sizes) {
+        connection.push('p'.repeat(size))
+        app.lifeline.broadcast(Buffer.alloc(size, 'b'))
+        socket.send('s'.repeat(size))
+        assert.equal((await connection.deliver('d'.repeat(size))).outcome, 'delivered')
+      }
+      const messages = peer.received.filter(({ kind }) => kind === 'text' || kind === 'binary')
+      assert.deepEqual(messages.map(({ data }) => String.fromCharCode(data[0]!)).join(''), 'pbsd'.repeat(3))
+      assert.deepEqual(messages.map(({ frames }) => frames), sizes.flatMap((size) => Array(4).fill(whole ? 1 : Math.ceil(size / (64 * KIB)))))
+      connection.close()
+      assert.deepEqual((await over).unconfirmed, [])
+    }
+  }
+})
+
+test('what is sent before the connection was there, and is whole or cannot be sent, holds nothing back', async (t) => {
+  const { app, url } = await start(t, { routes: (app) => app.get('/', { websocket: true }, (_socket, { fd }) => { app.safePush(fd, 'pushed') }) })
+  app.websocketServer.prependListener('connection', (socket: WebSocket) => {
+    socket.send('begin, ', { fin: false }, () => {})
+    socket.send('end', () => {})
+    assert.throws(() => { socket.send({} as never, { fin: false }) })
+  })
+  const client = new WebSocket(url)
+  t.after(() => { client.terminate() })
+  const got: string[] = []
+  client.on('message', (data) => { got.push(String(data)) })
+  await until('both have come', () => got.length === 2)
+  assert.deepEqual(got, ['begin, end', 'pushed'])
+})
+
+test('a fragment that cannot be sent does not hold up what is pushed after it', async (t) => {
+  const { app, url } = await start(t, { routes: silent })
+  const client = await connect(t, url)
+  const [connection] = app.lifeline
+  for (const socket of app.websocketServer.clients) assert.throws(() => { socket.send({} as never, { fin: false }) })
+  const message = once(client, 'message')
+  assert.equal(app.lifeline.push(connection!.fd, 'after it'), 'sent')
+  assert.equal(String((await message)[0]), 'after it')
+})
+
+test('no push gets into a message whose fragment the app sent with fin: undefined', async (t) => {
+  const { app, url } = await start(t, {
+    routes: (app) => app.get('/', { websocket: true }, (socket: WebSocket, request) => {
+      socket.send('A', { fin: undefined } as never)
+      app.safePush(request.fd, 'push')
+      socket.send('B')
+    })
+  })
+  const client = new WebSocket(url)
+  t.after(() => { client.terminate() })
+  const got: string[] = []
+  client.on('message', (data) => { got.push(String(data)) })
+  await until('both have come', () => got.length === 2)
+  assert.deepEqual(got, ['AB', 'push'])
+  assert.equal(app.lifeline.size, 1)
+})
+
+describe('what the app does while its own message is being sent comes behind it', { concurrency: true }, () => {
+  test('its class pushes while it sends a fragment: that is none of the message', async (t) => {
+    let spy: (() => void) | null = null
+    class Spied extends WebSocket {
+      override send (data: any, options?: any, done?: any): void {
+        super.send(data, options, done)
+        const now = spy
+        spy = null
+        now?.()
+      }
+    }
+    const { connection, socket, client, got } = await withClient(t, { websocket: { options: { WebSocket: Spied as never } } })
+    spy = () => { connection.push('audit') }
+    socket.send('a', { fin: false })
+    socket.send('b', { fin: true })
+    await until('both are there', () => got.length === 2)
+    assert.deepEqual(got, ['ab', 'audit'])
+    assert.equal(client.readyState, client.OPEN)
+  })
+
+  test('an option is a getter that pushes, and says something else the next time', async (t) => {
+    const { connection, socket, client, got } = await withClient(t)
+    let asked = 0
+    socket.send('a', { get fin () { connection.push(`pushed ${++asked}`); return asked > 1 } } as object as { fin?: boolean })
+    socket.send('b')
+    await until('all are there', () => got.length === 2)
+    assert.deepEqual(got, ['pushed 1', 'ab'])
+    assert.equal(client.readyState, client.OPEN)
+  })
+
+  test('a fragment that cannot be sent holds up nothing', async (t) => {
+    class Own extends WebSocket {
+      override send (data: any, options?: any, done?: any): void { super.send(data, options, done) }
+    }
+    for (const options of [{}, { websocket: { options: { WebSocket: Own as never } } }]) {
+      const { connection, socket, got } = await withClient(t, options)
+      assert.throws(() => { socket.send(Symbol('no message') as never, { fin: false }) })
+      connection.push('after')
+      await until('it comes', () => got.length === 1)
+      assert.deepEqual(got, ['after'])
+    }
+  })
+})
+
+test('what a class of the app\'s returns from send is what the app gets: its rejection is the app\'s, too', async (t) => {
+  class Async extends WebSocket {
+    override async send (data: any): Promise<void> { await Promise.reject(new Error(`not ${data}`)) }
+  }
+  const { app, connection, socket } = await withClient(t, { websocket: { options: { WebSocket: Async as never } } })
+  const errors: unknown[] = []
+  app.app.lifeline.on('error', (_connection, error: any) => { errors.push(error.message) })
+  await assert.rejects(socket.send('mine') as unknown as Promise<void>, /not mine/)
+  connection.push('ours')
+  await until('it is told', () => errors.length === 1)
+  assert.deepEqual(errors, ['not ours'])
+})
+
+test('fastify.close() waits for what a class of the app\'s sends later', async (t) => {
+  const { app, connection, got } = await withClient(t, { ...later, shutdown: { timeout: 5_000 } })
+  connection.push('first')
+  await until('its class has called back', () => got.length === 1)
+  connection.push('bye')
+  await app.app.close()
+  await until('it is there', () => got.length === 2)
+  assert.deepEqual(got, ['first', 'bye'])
+})
+
+for (const call of ['ping', 'pong', 'close', 'terminate'] as const) {
+  for (const how of ['throws', 'rejects'] as const) {
+    test(`a class of the app's whose ${call} ${how} is a failure of one connection, which ends all the same`, { timeout: 10_000 }, async (t) => {
+      class Fails extends WebSocket {}
+      Object.defineProperty(Fails.prototype, call, { value: how === 'throws' ? () => { throw new Error('of the class') } : async () => { await Promise.reject(new Error('of the class')) } })
+      class Sends extends Fails { override send (data: any, options?: any, done?: any): void { super.send(data, options, done) } }
+      const { app, connection, client } = await withClient(t, { closeTimeout: 100, websocket: { options: { WebSocket: Sends as never } } })
+      const errors: string[] = []
+      app.app.lifeline.on('error', (_connection, error: any) => { errors.push(error.message) })
+      if (call === 'ping') connection.ping().catch(() => {})
+      else if (call === 'pong') client.ping()
+      else connection[call]()
+      await until('it is told', () => errors.length > 0)
+      assert.deepEqual([...new Set(errors)], ['of the class'])
+      if (call === 'ping' || call === 'pong') await until('it ends', () => connection.state === 'closed')
+      else await connection.closed
+    })
+  }
+}

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { EventEmitter, on, once } from 'node:events'
+import { openAsBlob, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import fastifyWebsocket from '@fastify/websocket'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import WebSocket from 'ws'
-import { connect, ended, start } from '../support/app.js'
+import { connect, ended, start, until } from '../support/app.js'
 
 type Live = (socket: WebSocket, request: FastifyRequest, app: FastifyInstance) => unknown
 
@@ -289,4 +292,45 @@ test('a WebSocket of a class that is none of ours still answers pings, and is cl
   const told = once(client, 'close')
   await app.close()
   assert.equal((await told)[0], 1012)
+})
+
+test('a handler that throws null is a failure like any other', async (t) => {
+  const { url, errors } = await start(t, {
+    // eslint-disable-next-line no-throw-literal
+    routes: (app) => app.get('/', { websocket: true }, () => { throw null })
+  })
+  const client = await connect(t, url)
+  const [code] = await once(client, 'close')
+  assert.equal(code, 1011)
+  assert.equal(errors().length, 1)
+})
+
+test('what cannot be read, thrown after the end, harms nothing', async (t) => {
+  const { app, url, lines } = await start(t, {
+    routes: (app) => app.get('/', { websocket: true }, async (_socket, request) => {
+      await app.lifeline.of(request).closed
+      throw { get code () { throw new Error('no') } } // eslint-disable-line no-throw-literal
+    })
+  })
+  const client = await connect(t, url)
+  client.terminate()
+  await until('it is logged', () => lines.some(({ msg }) => /handler of a connection/.test(msg)))
+  assert.equal(app.lifeline.stats().errors, 1)
+})
+
+test('a Blob of the app that cannot be read is an error of the app, and not of the peer', async (t) => {
+  const file = join(tmpdir(), `lifeline-${process.pid}`)
+  writeFileSync(file, 'before')
+  t.after(() => { rmSync(file) })
+  const { app, url, errors } = await start(t, {
+    routes: (app) => app.get('/', { websocket: true }, async (socket: WebSocket) => {
+      const blob = await openAsBlob(file)
+      writeFileSync(file, 'changed, and longer')
+      socket.send(blob)
+    })
+  })
+  const end = ended(app)
+  await connect(t, url)
+  assert.equal((await end).cause, 'handler')
+  assert.equal(errors().length, 1)
 })

@@ -1,15 +1,23 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { connect as connectSocket } from 'node:net'
 import type { Socket } from 'node:net'
-import { test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
+import type { TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import fastifyWebsocket from '@fastify/websocket'
+import type { FastifyInstance } from 'fastify'
+import WebSocket, { WebSocketServer } from 'ws'
 import { connect, level, start, until } from '../support/app.js'
 import { tries } from '../support/proof.js'
 import { sockets, startRemote } from '../support/remote.js'
 import type { Remote } from '../support/remote.js'
 
-const TIMES = tries('refusals')
+const silent = (app: FastifyInstance): unknown => app.get('/', { websocket: true }, () => {})
+
+// What is left is told from what was there before: not too few.
+const TIMES = Math.max(100, tries('refusals'))
 const AT_ONCE = 100
 
 const request = (path: string, header = ''): string =>
@@ -50,17 +58,30 @@ const cases = {
   'a hook that never answers': ['/hook?do=never', 'HTTP/1.1 503 Service Unavailable']
 } as const
 
-for (const [name, [path, answer]] of Object.entries(cases)) {
-  test(`${name}: ${TIMES} refused upgrades leave no socket, and close() settles (field 7)`, async (t) => {
+describe('refused for whatever reason', () => {
+  let remote: Remote
+  let idle: number
+  const cleanups: Array<() => unknown> = []
+  before(async () => {
     // An answer that passes no hook counts as whole when it has not grown for closeTimeout.
-    const remote = await startRemote(t, { lifeline: { upgradeTimeout: 200, closeTimeout: 500 } })
-    const before = remote.sockets()
-    assert.deepEqual([...await many(() => refused(remote.port, path))], [answer])
-    assert.equal((await remote.stats()).upgrades.refused, TIMES)
-    assert.equal((await remote.stats()).upgrades.timedOut, name.includes('never') ? TIMES : 0)
-    await noneLeft(remote, before)
+    remote = await startRemote({ after: (cleanup: () => unknown) => { cleanups.push(cleanup) } } as TestContext, { lifeline: { upgradeTimeout: 200, closeTimeout: 500 } })
+    idle = remote.sockets()
   })
-}
+  after(async () => { for (const cleanup of cleanups) await cleanup() })
+
+  for (const [name, [path, answer]] of Object.entries(cases)) {
+    test(`${name}: ${TIMES} refused upgrades leave no socket (field 7)`, async () => {
+      const { refused: already, timedOut } = (await remote.stats()).upgrades
+      assert.deepEqual([...await many(() => refused(remote.port, path))], [answer])
+      assert.deepEqual((await remote.stats()).upgrades, { refused: already + TIMES, timedOut: timedOut + (name.includes('never') ? TIMES : 0) })
+      await until('no socket is left', () => remote.sockets() <= idle)
+    })
+  }
+
+  test('after all of them close() settles, and nothing keeps the process', async () => {
+    await noneLeft(remote, idle)
+  })
+})
 
 test(`a client gone during a slow hook, by FIN or by reset: ${TIMES} leave no socket`, async (t) => {
   const enter = new Map<string, () => void>()
@@ -236,3 +257,95 @@ for (const theirs of [false, true]) {
     assert.equal(app.server.listenerCount('upgrade'), 0)
   })
 }
+
+test('an upgrade that a hook has hijacked is whose it is', async (t) => {
+  const { port } = await start(t, {
+    options: { upgradeTimeout: 100 },
+    routes: (app) => {
+      app.addHook('onRequest', async (request, reply) => {
+        reply.hijack()
+        request.raw.socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\nmine')
+        setTimeout(() => { request.raw.socket.end('still mine') }, 700)
+      })
+      app.get('/', async () => 'never')
+    }
+  })
+  const socket = connectSocket({ port, host: '127.0.0.1' })
+  let heard = ''
+  socket.setEncoding('latin1').on('data', (chunk) => { heard += chunk })
+  socket.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: mine\r\n\r\n')
+  await once(socket, 'close')
+  assert.match(heard, /mine.*still mine$/s)
+})
+
+test('a client that gets in after the shutdown has begun is told to come back, and close() settles', async (t) => {
+  let closing!: () => void
+  const begun = new Promise<void>((resolve) => { closing = resolve })
+  let go!: () => void
+  const late = new Promise<void>((resolve) => { go = resolve })
+  const { app, url } = await start(t, {
+    fastify: { return503OnClosing: false },
+    before: async (app) => await app.register(fastifyWebsocket, { preClose: (done) => { done() } }),
+    routes: (app) => {
+      silent(app)
+      app.addHook('preClose', async () => { closing(); await late })
+    }
+  })
+  const closed = app.close()
+  await begun
+  const client = new WebSocket(url)
+  const code = await new Promise((resolve) => {
+    client.on('error', () => {})
+    client.on('close', resolve)
+  })
+  assert.equal(code, 1012)
+  go()
+  await closed
+})
+
+test('a refused client that reads nothing is let go of, and does not hold up fastify.close()', async (t) => {
+  const { app, port } = await start(t, {
+    options: { closeTimeout: 200, upgradeTimeout: 200, shutdown: { timeout: 100 } },
+    routes: (app) => { app.setNotFoundHandler(async () => 'x'.repeat(20_000_000)) }
+  })
+  const socket = connectSocket({ port, host: '127.0.0.1' })
+  socket.on('error', () => {})
+  socket.pause()
+  socket.write('GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+  await until('the upgrade is under way', () => app.lifeline.heartbeat.running)
+  await app.close()
+  socket.destroy()
+})
+
+test('the raw request does not go on holding the request and the reply', async (t) => {
+  let held: Array<string | undefined> = []
+  const { url } = await start(t, {
+    routes: (app) => app.get('/', { websocket: true }, (_socket, request) => {
+      held = Object.getOwnPropertySymbols(request.raw).map(({ description }) => description)
+    })
+  })
+  await connect(t, url)
+  assert.equal(held.some((name) => name?.startsWith('fastify-lifeline')), false)
+})
+
+test('what another server of the app\'s has taken on Fastify\'s own is its own, however quiet, where @fastify/websocket has a server of its own', { timeout: 20_000 }, async (t) => {
+  const elsewhere = createServer()
+  const taken: WebSocket[] = []
+  const { url } = await start(t, {
+    async before (app: any) {
+      const other = new WebSocketServer({ server: app.server })
+      other.on('connection', (socket) => { taken.push(socket) })
+      app.addHook('preClose', async () => { for (const socket of taken) socket.terminate() })
+      await app.register(fastifyWebsocket, { options: { server: elsewhere } })
+    },
+    options: { closeTimeout: 50, upgradeTimeout: 50, heartbeat: { interval: 100, timeout: 100 } },
+    routes: (app) => app.get('/', { websocket: true }, () => {})
+  })
+  const client = await connect(t, url)
+  await until('it is there', () => taken.length === 1)
+  // Several times as long as anybody undecided has.
+  await sleep(500)
+  assert.equal(client.readyState, client.OPEN)
+  taken[0]!.send('hello')
+  assert.equal(String((await once(client, 'message'))[0]), 'hello')
+})

@@ -114,7 +114,7 @@ const timers = [
   }, 10),
   setInterval(() => {
     app.lifeline.broadcast(message('b', ++broadcasts, 100))
-    app.lifeline.broadcast(message('b', ++broadcasts, 100), { group: `group:${pick(10)}` })
+    app.lifeline.group(`group:${pick(10)}`).push(message('b', ++broadcasts, 100))
   }, 200),
   setInterval(() => { for (let i = 0; i < 100 && dead.length > 0; i++) lie(dead[pick(dead.length)]!) }, 1000)
 ]

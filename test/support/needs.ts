@@ -24,6 +24,7 @@ const lacks: Record<string, () => string | null> = {
   firefox: () => spawnSync('firefox-esr', ['--version']).status === 0 ? null : 'the program firefox-esr',
   haproxy: () => spawnSync('haproxy', ['-v']).status === 0 ? null : 'the program haproxy',
   nginx: () => spawnSync('nginx', ['-v']).status === 0 ? null : 'the program nginx',
+  prometheus: () => spawnSync('prometheus', ['--version']).status === 0 && spawnSync('promtool', ['--version']).status === 0 ? null : 'the programs prometheus and promtool',
   // Debian's own interpreter, for Debian's package: another python3 may come first on the PATH.
   'python3-websockets': () => spawnSync('/usr/bin/python3', ['-c', 'import websockets']).status === 0
     ? null
@@ -32,7 +33,7 @@ const lacks: Record<string, () => string | null> = {
 
 const known = new Map<string, string | null>()
 
-export type Thing = 'namespaces' | 'tc' | 'chromium' | 'firefox' | 'haproxy' | 'nginx' | 'python3-websockets'
+export type Thing = 'namespaces' | 'tc' | 'chromium' | 'firefox' | 'haproxy' | 'nginx' | 'prometheus' | 'python3-websockets'
 
 /** For the `skip` of a whole suite: why, or false. Throws under CI=true. */
 export function lackOf (thing: Thing): string | false {

@@ -53,7 +53,7 @@ export interface Calls {
   deliver (fd: number, count: number, bytes: number, timeout?: number): Outcome[]
   /** How many delivers were answered with `delivered` so far. */
   delivered (): number
-  list (): Array<{ fd: number, state: string, roundTrip: number, bufferedBytes: number }>
+  list (): Array<{ fd: number, state: string, roundTrip: number | null, bufferedBytes: number }>
   closed (): Closed[]
   stats (): Stats
   lines (): LogLine[]

@@ -21,7 +21,7 @@ interface Said {
   binary: boolean
   /** Which of the pushed ones it was, from 1; 0 of what the app gave to ws itself. */
   seq: number
-  /** Somebody waits for it, or did: then it is not among the undelivered. */
+  /** Somebody waits for it, or did: then it is not among the unconfirmed. */
   answered: boolean
 }
 
@@ -30,7 +30,7 @@ export interface Ground {
   readonly app: FastifyInstance
   /** Whose push was refused since it was cleared. */
   readonly refused: Set<Connection | undefined>
-  /** What is written in a turn has left in that turn: what is not in `undelivered` can be told exactly. */
+  /** What is written in a turn has left in that turn: what is not in `unconfirmed` can be told exactly. */
   readonly exact: boolean
   /** The number of the next message, on whatever line. */
   next (): number
@@ -436,33 +436,33 @@ export class Line {
       assert.deepEqual(order.filter((number) => number <= complete && !came.has(number)), [], 'messages were lost')
       assert.equal(empties, this.#empties)
     }
-    this.#verifyUndelivered(info, proved, complete)
+    this.#verifyUnconfirmed(info, proved, complete)
   }
 
-  #verifyUndelivered ({ undelivered }: CloseInfo, proved: ReadonlySet<number>, complete: number): void {
+  #verifyUnconfirmed ({ unconfirmed }: CloseInfo, proved: ReadonlySet<number>, complete: number): void {
     const pushed = [...this.#said.values()].filter(({ by, answered }) => by === 'push' && !answered)
     let before = 0
-    for (const { seq, data, binary } of undelivered) {
+    for (const { seq, data, binary } of unconfirmed) {
       const said = pushed.find((one) => one.seq === seq)
-      assert.ok(said !== undefined, `undelivered has a number ${seq} that no push had`)
-      assert.ok(seq > before, 'undelivered is not in order')
-      assert.deepEqual([Buffer.from(data).equals(said.bytes), binary], [true, said.binary], `undelivered has another message ${said.number} than was pushed`)
-      assert.ok(seq > this.#delivered, `message ${said.number} is undelivered, and a later one was delivered`)
+      assert.ok(said !== undefined, `unconfirmed has a number ${seq} that no push had`)
+      assert.ok(seq > before, 'unconfirmed is not in order')
+      assert.deepEqual([Buffer.from(data).equals(said.bytes), binary], [true, said.binary], `unconfirmed has another message ${said.number} than was pushed`)
+      assert.ok(seq > this.#delivered, `message ${said.number} is unconfirmed, and a later one was delivered`)
       before = seq
     }
-    const seqs = new Set(undelivered.map(({ seq }) => seq))
+    const seqs = new Set(unconfirmed.map(({ seq }) => seq))
     if (!this.#keeps) {
       assert.equal(seqs.size, 0)
       return
     }
     for (const { number, seq } of pushed) {
-      assert.ok(proved.has(number) || seqs.has(seq), `message ${number} was never confirmed, and is not among the undelivered`)
+      assert.ok(proved.has(number) || seqs.has(seq), `message ${number} was never confirmed, and is not among the unconfirmed`)
     }
-    assert.deepEqual(pushed.filter(({ number, seq }) => number <= complete && seqs.has(seq)), [], 'undelivered has what was delivered')
+    assert.deepEqual(pushed.filter(({ number, seq }) => number <= complete && seqs.has(seq)), [], 'unconfirmed has what was delivered')
     // All pongs were read: they came before the peer's close frame.
     if (!this.#ground.exact || this.#vague || !this.peer.prompt || this.#lastWord === 1006) return
     const confirmed = Math.max(0, ...[...this.#said.values()].filter(({ number }) => proved.has(number)).map(({ seq }) => seq))
-    assert.deepEqual([...seqs].filter((seq) => seq <= confirmed), [], 'undelivered has what was confirmed')
+    assert.deepEqual([...seqs].filter((seq) => seq <= confirmed), [], 'unconfirmed has what was confirmed')
   }
 }
 

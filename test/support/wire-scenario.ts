@@ -185,11 +185,8 @@ async function act (app: FastifyInstance, lines: Line[], members: boolean[], ste
     const { data, bytes, text } = make(payload)
     const { options, binary } = pushOptions(data, text, step.binary)
     const receivers = lines.filter(({ open }, i) => open && i !== except && (!group || members[i]!))
-    const count = app.lifeline.broadcast(data, {
-      ...options,
-      ...(group && { group: GROUP }),
-      ...(except !== undefined && lines[except] !== undefined && { except: lines[except].connection })
-    })
+    const given = { ...options, ...(except !== undefined && lines[except] !== undefined && { except: lines[except].connection }) }
+    const count = group ? app.lifeline.group(GROUP).push(data, given) : app.lifeline.broadcast(data, given)
     assert.equal(count, receivers.length)
     for (const line of receivers) line.pushed(binary, bytes)
     return

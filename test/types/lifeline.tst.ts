@@ -1,15 +1,19 @@
 /**
  * What an app's compiler is told.
  */
+import { once } from 'node:events'
 import type { Writable } from 'node:stream'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, FastifyTypeProvider, RouteShorthandOptions } from 'fastify'
 import Fastify from 'fastify'
 import { describe, expect, test } from 'tstyche'
+import { Counter, Registry } from 'prom-client'
+import type { OpenMetricsContentType } from 'prom-client'
 import type WebSocket from 'ws'
-import lifeline, { Connection, Lifeline, causes, errors, fastifyLifeline } from '../../src/index.js'
+import lifeline, { causes, errors, fastifyLifeline } from '../../src/index.js'
 import type {
-  Cause, CloseInfo, ConnectionData, ConnectionInfo, ConnectionWritableOptions, DeliverOptions, Delivery, Drop, HeartbeatOptions, HeartbeatStatus, LifelineEvents, LifelineOptions, LifelineRouteOptions, Limited, Message, OriginRule, Origins, Outcome, PushOptions, PushResult, ReceiptOptions, Stats, Undelivered
+  Cause, CloseInfo, Connection, ConnectionData, ConnectionInfo, ConnectionWritableOptions, DeliverOptions, Delivery, Distribution, Drop, Group, HeartbeatOptions, HeartbeatStatus, InvalidMessageError, Lifeline, LifelineEvents, LifelineOptions, LifelineRouteOptions, Limited, Message, MessageOf, OriginRule, Origins, Outcome, ParsedMessage, PushOptions, PushResult, ReceiptOptions, Stats, Unconfirmed
 } from '../../src/index.js'
+import { collectMetrics } from '../../src/metrics/collect.js'
 
 declare module '../../src/index.js' {
   interface ConnectionData { user?: { name: string }, rooms?: string[] }
@@ -35,6 +39,7 @@ describe('registering', () => {
     expect(fastify.register).type.not.toBeCallableWith(lifeline, { heartbeat: { intervall: 1 } })
     expect(fastify.register).type.not.toBeCallableWith(lifeline, { closeTimeout: '5s' })
     expect(fastify.register).type.not.toBeCallableWith(lifeline, { unknown: 1 })
+    expect(fastify.register).type.not.toBeCallableWith(lifeline, 5)
     expect(fastify.register).type.not.toBeCallableWith(lifeline, { websocket: { errorHandler: 'no function' } })
   })
 
@@ -83,13 +88,14 @@ describe('receipts', () => {
     expect<Delivery['outcome']>().type.toBe<Outcome>()
     expect<Outcome>().type.toBe<'delivered' | 'gone' | 'full' | 'invalid' | 'timeout' | 'unconfirmed'>()
     expect<DeliverOptions>().type.toBeAssignableFrom({})
+    expect<Extract<Delivery, { outcome: 'delivered' }>['roundTrip']>().type.toBe<number>()
     expect<Delivery['roundTrip']>().type.toBe<number | undefined>()
   })
 
   test('what was not confirmed', () => {
     expect(connection.unconfirmed).type.toBe<{ count: number, bytes: number }>()
-    expect<CloseInfo['undelivered']>().type.toBe<readonly Undelivered[]>()
-    expect<Undelivered['data']>().type.toBe<string | Buffer>()
+    expect<CloseInfo['unconfirmed']>().type.toBe<readonly Unconfirmed[]>()
+    expect<Unconfirmed['data']>().type.toBe<string | Buffer<ArrayBuffer>>()
     expect<Stats['deliveries']>().type.toBe<Record<Outcome, number>>()
   })
 })
@@ -125,6 +131,8 @@ describe('routes', () => {
       expect(request.fd).type.toBe<number>()
       expect(request.ws).type.toBe<boolean>()
       expect(fastify.lifeline.of(request)).type.toBe<Connection>()
+      expect(fastify.lifeline.of(request.raw)).type.toBe<Connection>()
+      expect(fastify.lifeline.of(socket)).type.toBe<Connection>()
     })
     fastify.get<{ Params: { id: string } }>('/:id', { websocket: true }, async (_socket, { params }) => {
       expect(params.id).type.toBe<string>()
@@ -151,9 +159,115 @@ describe('routes', () => {
   test('config.lifeline is typed', () => {
     expect(fastify.get('/', { websocket: true, config: { lifeline: { heartbeat: false } } }, () => {})).type.not.toRaiseError()
     expect(fastify.get('/', { websocket: true, config: { lifeline: { heartbeat: { interval: 5 } } } }, () => {})).type.not.toRaiseError()
+    // Within a call Fastify infers the type of a config from what it is given, and anything fits: these see a slip.
+    expect<RouteShorthandOptions>().type.not.toBeAssignableFrom({ config: { lifeline: { hartbeat: false } } })
+    expect<RouteShorthandOptions>().type.not.toBeAssignableFrom({ config: { lifeline: { heartbeat: true } } })
+    expect<LifelineRouteOptions>().type.not.toBeAssignableFrom({ hartbeat: false })
+    expect(fastify.get).type.not.toBeCallableWith('/', { websocket: true, lifeline: { heartbeat: false } }, () => {})
     expect<LifelineRouteOptions>().type.not.toBeAssignableFrom({ heartbeat: true })
     expect<LifelineRouteOptions>().type.not.toBeAssignableFrom({ closeTimeout: 1 })
     expect(request.routeOptions.config.lifeline).type.toBe<LifelineRouteOptions | undefined>()
+  })
+})
+
+/** As TypeBox and zod do it: the type lies in the schema. */
+interface Box<T> { readonly type: 'object', readonly static?: T }
+interface BoxProvider extends FastifyTypeProvider { validator: this['schema'] extends Box<infer T> ? T : unknown }
+interface Move { from: string, to: string }
+declare const boxed: Box<Move>
+
+describe('messages with a schema', () => {
+  test('by a type provider, from the schema alone', () => {
+    const app = fastify.withTypeProvider<BoxProvider>()
+    app.get('/', { websocket: true, config: { lifeline: { message: boxed } } }, async (_socket, request) => {
+      const connection = app.lifeline.of(request)
+      expect(connection).type.toBe<Connection<ParsedMessage<Move>>>()
+      expect(connection.next()).type.toBe<Promise<ParsedMessage<Move> | null>>()
+      expect(connection.onMessage(({ value, data, binary }) => {
+        expect(value).type.toBe<Move>()
+        expect(data).type.toBe<string>()
+        expect(binary).type.toBe<false>()
+      })).type.toBe<void>()
+      for await (const { value } of connection.messages()) expect(value).type.toBe<Move>()
+    })
+    app.route({
+      method: 'GET',
+      url: '/both',
+      config: { lifeline: { message: boxed, codec: 'json' } },
+      handler: async () => {},
+      wsHandler: (_socket, request) => { expect(app.lifeline.of(request)).type.toBe<Connection<ParsedMessage<Move>>>() }
+    })
+    app.route({
+      method: 'GET',
+      url: '/route',
+      websocket: true,
+      config: { lifeline: { message: boxed } },
+      handler: (_socket, request) => { expect(app.lifeline.of(request)).type.toBe<Connection<ParsedMessage<Move>>>() }
+    })
+    // What this provider makes nothing of.
+    app.get('/', { websocket: true, config: { lifeline: { message: { type: 'string' } } } }, (_socket, request) => {
+      expect(app.lifeline.of(request)).type.toBe<Connection<ParsedMessage<unknown>>>()
+    })
+    app.get('/', { websocket: true, config: { lifeline: { heartbeat: false } } }, (_socket, request) => {
+      expect(app.lifeline.of(request)).type.toBe<Connection>()
+    })
+  })
+
+  test('without a provider the value is unknown, or of the type that the route is given', () => {
+    fastify.get('/', { websocket: true, config: { lifeline: { message: { type: 'object' } } } }, (_socket, request) => {
+      expect(fastify.lifeline.of(request)).type.toBe<Connection<ParsedMessage<unknown>>>()
+    })
+    fastify.get('/', { websocket: true, config: { lifeline: { codec: 'json' } } }, (_socket, request) => {
+      expect(fastify.lifeline.of(request)).type.toBe<Connection<ParsedMessage<unknown>>>()
+    })
+    fastify.get<{ Message: Move }>('/', { websocket: true, config: { lifeline: { message: { type: 'object' } } } }, (_socket, request) => {
+      expect(fastify.lifeline.of(request)).type.toBe<Connection<ParsedMessage<Move>>>()
+    })
+    fastify.get<{ Params: { id: string }, Message: Move[] }>('/:id', { websocket: true }, (_socket, request) => {
+      expect(request.params.id).type.toBe<string>()
+      expect(fastify.lifeline.of(request)).type.toBe<Connection<ParsedMessage<Move[]>>>()
+    })
+  })
+
+  test('onInvalid', () => {
+    fastify.get('/', {
+      websocket: true,
+      config: {
+        lifeline: {
+          message: { type: 'object' },
+          onInvalid: (connection, error, message) => {
+            expect(connection).type.toBe<Connection>()
+            expect(error.code).type.toBe<'FST_ERR_LIFELINE_INVALID_MESSAGE'>()
+            expect(message.data).type.toBe<string | Buffer<ArrayBuffer>>()
+            connection.push({ error: error.message, at: error.validation?.[0]?.instancePath })
+          }
+        }
+      }
+    }, () => {})
+    const options = {
+      codec: 'json',
+      onInvalid (connection, error, message) {
+        expect(connection).type.toBe<Connection>()
+        expect(error).type.toBe<InvalidMessageError>()
+        expect(message).type.toBe<Message>()
+      }
+    } satisfies LifelineRouteOptions
+    expect(options).type.toBeAssignableTo<LifelineRouteOptions>()
+    expect<LifelineRouteOptions>().type.not.toBeAssignableFrom({ codec: 'msgpack' })
+    expect<LifelineRouteOptions>().type.not.toBeAssignableFrom({ message: true })
+    expect<LifelineRouteOptions>().type.not.toBeAssignableFrom({ message: 'string' })
+    expect<LifelineRouteOptions>().type.toBeAssignableFrom({ message: boxed })
+  })
+
+  test('a connection with a schema is a connection', () => {
+    expect<Connection<ParsedMessage<Move>>>().type.toBeAssignableTo<Connection>()
+    expect<ParsedMessage<Move>>().type.toBeAssignableTo<Message>()
+    expect<Connection>().type.not.toBeAssignableTo<Connection<ParsedMessage<Move>>>()
+    expect<MessageOf<FastifyRequest>>().type.toBe<Message>()
+    expect<MessageOf<FastifyRequest<any, any, any, any, any, any, any>>>().type.toBe<Message>()
+    expect<MessageOf<any>>().type.toBe<Message>()
+    expect(fastify.lifeline.of({} as any)).type.toBe<Connection>()
+    expect(fastify.lifeline.stats().invalid).type.toBe<number>()
   })
 })
 
@@ -165,8 +279,10 @@ describe('Lifeline', () => {
     expect(fastify.lifeline.push(1, {})).type.toBe<PushResult>()
     expect(fastify.lifeline.broadcast('all')).type.toBe<number>()
     expect(fastify.lifeline.broadcast('all', { except: [1, connection], binary: true })).type.toBe<number>()
-    expect(fastify.lifeline.disconnect(1, 4000, 'why')).type.toBe<Promise<boolean>>()
-    expect(fastify.lifeline.disconnect('id')).type.toBe<Promise<boolean>>()
+    expect(fastify.lifeline.disconnect(1, 4000, 'why')).type.toBe<Promise<number>>()
+    expect(fastify.lifeline.disconnect('id')).type.toBe<Promise<number>>()
+    expect(fastify.lifeline.disconnect({ group: 'a' })).type.toBe<Promise<number>>()
+    expect(fastify.lifeline.disconnect(connection, 1000, Buffer.from('why'))).type.toBe<Promise<number>>()
     expect(fastify.lifeline.sweep({ close: false })).type.toBe<number[]>()
     expect(fastify.lifeline.list({ after: 1, limit: 2 })).type.toBe<ConnectionInfo[]>()
     expect(fastify.lifeline.stats()).type.toBe<Stats>()
@@ -176,6 +292,7 @@ describe('Lifeline', () => {
 
   test('wrong usage is an error', () => {
     expect(fastify.lifeline.of).type.not.toBeCallableWith({})
+    expect(fastify.lifeline.of).type.not.toBeCallableWith(1)
     expect(fastify.lifeline.broadcast).type.not.toBeCallableWith()
     expect(fastify.lifeline.broadcast).type.not.toBeCallableWith('x', { except: 'me' })
     expect(fastify.lifeline.disconnect).type.not.toBeCallableWith({})
@@ -197,6 +314,16 @@ describe('Lifeline', () => {
       expect(connection).type.toBe<Connection | undefined>()
       expect(error).type.toBe<unknown>()
     })
+    fastify.lifeline.prependOnceListener('full', (connection) => { expect(connection).type.toBe<Connection>() })
+    fastify.lifeline.addListener('newListener', (event) => { expect(event).type.toBe<string | symbol>() })
+    expect(fastify.lifeline.on(Symbol('own'), (_any: number) => {})).type.not.toRaiseError()
+    expect(fastify.lifeline.on('close', async () => {})).type.not.toRaiseError()
+    expect(once(fastify.lifeline, 'close')).type.not.toRaiseError()
+    for (const call of ['on', 'addListener', 'once', 'prependListener', 'prependOnceListener', 'off', 'removeListener'] as const) {
+      expect(fastify.lifeline[call]).type.toBeCallableWith('close', () => {})
+      expect(fastify.lifeline[call]).type.not.toBeCallableWith('clsoe', () => {})
+    }
+    expect(fastify.lifeline.on).type.not.toBeCallableWith('close', (_connection: Connection, _info: string) => {})
     expect<LifelineEvents['close']>().type.toBe<[connection: Connection, info: CloseInfo]>()
     expect<(connection: Connection, info: string) => void>().type.not.toBeAssignableTo<(...args: LifelineEvents['close']) => void>()
   })
@@ -206,12 +333,14 @@ describe('Connection', () => {
   test('what it says of itself', () => {
     expect(connection.fd).type.toBe<number>()
     expect(connection.id).type.toBe<string>()
-    expect(connection.transport).type.toBe<'websocket' | 'sse'>()
+    expect(connection.transport).type.toBe<'websocket'>()
     expect(connection.state).type.toBe<'open' | 'closing' | 'closed'>()
     expect(connection.remoteAddress).type.toBe<string>()
     expect(connection.openedAt).type.toBe<number>()
     expect(connection.lastSeenAt).type.toBe<number>()
-    expect(connection.roundTrip).type.toBe<number>()
+    expect(connection.roundTrip).type.toBe<number | null>()
+    expect(connection.route).type.toBe<string>()
+    expect(connection.params).type.toBe<Readonly<Record<string, string>>>()
     expect(connection.bufferedBytes).type.toBe<number>()
     expect(connection.signal).type.toBe<AbortSignal>()
     expect(connection.attached).type.toBe<AbortSignal>()
@@ -225,12 +354,17 @@ describe('Connection', () => {
     expect(connection.push).type.not.toBeCallableWith()
     expect(connection.ping()).type.toBe<Promise<number>>()
     expect(connection.messages()).type.toBe<AsyncIterableIterator<Message>>()
+    expect(connection.next()).type.toBe<Promise<Message | null>>()
+    expect(connection.onClose((info) => { expect(info).type.toBe<CloseInfo>() })).type.toBe<void>()
+    connection.onMessage((message) => { expect(message.binary ? message.data : null).type.toBe<Buffer<ArrayBuffer> | null>() })
     expect(connection.onMessage(async ({ data, binary }) => {
-      expect(data).type.toBe<string | Buffer>()
+      expect(data).type.toBe<string | Buffer<ArrayBuffer>>()
       expect(binary).type.toBe<boolean>()
     })).type.toBe<void>()
     expect(connection.close(4000, 'why')).type.toBe<void>()
     expect(connection.close).type.not.toBeCallableWith('why')
+    expect(connection.close).type.not.toBeCallableWith('why', 4000)
+    expect(fastify.lifeline.disconnect).type.not.toBeCallableWith(1, 'why', 4000)
     expect(connection.terminate()).type.toBe<void>()
     expect(connection.pauseReading()).type.toBe<void>()
     expect(connection.resumeReading()).type.toBe<void>()
@@ -254,16 +388,22 @@ describe('values', () => {
   test('PushResult, Cause, Message, CloseInfo', () => {
     expect<PushResult>().type.toBe<'sent' | 'buffered' | 'full' | 'gone' | 'invalid'>()
     expect<CloseInfo['cause']>().type.toBe<Cause>()
-    expect<Cause>().type.toBe<'client' | 'reset' | 'heartbeat' | 'stalled' | 'backpressure' | 'handler' | 'protocol' | 'limit' | 'expired' | 'age' | 'server' | 'shutdown'>()
+    expect<Cause>().type.toBe<'client' | 'reset' | 'heartbeat' | 'stalled' | 'backpressure' | 'handler' | 'protocol' | 'limit' | 'invalid' | 'expired' | 'age' | 'server' | 'shutdown'>()
     expect<CloseInfo>().type.toHaveProperty('closedAt')
-    expect<Message['data']>().type.toBe<string | Buffer>()
+    expect<Message['data']>().type.toBe<string | Buffer<ArrayBuffer>>()
+    expect<NonNullable<Drop['data']>>().type.toBe<string | Buffer<ArrayBuffer>>()
     expect(causes.client.meaning).type.toBeAssignableTo<string>()
+  })
+
+  test('Connection and Lifeline are types alone: the plugin makes them, and nobody else', () => {
+    expect<typeof import('../../src/index.js')>().type.not.toHaveProperty('Connection')
+    expect<typeof import('../../src/index.js')>().type.not.toHaveProperty('Lifeline')
   })
 
   test('errors may be matched', () => {
     expect(errors).type.toHaveProperty('FST_ERR_LIFELINE_OPTION')
     expect(errors).type.toHaveProperty('FST_ERR_LIFELINE_ALREADY_REGISTERED')
-    expect(new errors.FST_ERR_LIFELINE_NO_CONNECTION().code).type.toBeAssignableTo<string>()
+    expect(new errors.FST_ERR_LIFELINE_NO_CONNECTION('it was refused').code).type.toBeAssignableTo<string>()
   })
 })
 
@@ -272,7 +412,7 @@ describe('limits', () => {
     expect<LifelineOptions>().type.toBeAssignableFrom({
       limits: { payload: 1, connections: 1, perAddress: Infinity, messageRate: 0.5, byteRate: 1, policy: 'close', firstMessage: 1, pongRate: 1 },
       maxAge: 1,
-      shutdown: { reconnect: 0 }
+      shutdown: { reconnect: { after: 0, within: 0 } }
     } as const)
     expect<LifelineOptions['origins']>().type.toBe<Origins | false | undefined>()
     expect<LifelineOptions>().type.toBeAssignableFrom({ origins: 'https://app.example' })
@@ -310,15 +450,41 @@ describe('backpressure and groups', () => {
     expect(connection.leave('a')).type.toBe<Promise<void>>()
     expect(connection.groups).type.toBe<ReadonlySet<string>>()
     expect(connection.join).type.not.toBeCallableWith(7)
-    expect(fastify.lifeline.group('a')).type.toBe<ReadonlySet<Connection>>()
-    expect(fastify.lifeline.members('a')).type.toBe<Promise<ConnectionInfo[]>>()
-    expect(fastify.lifeline.broadcast).type.toBeCallableWith('x', { group: 'a', except: connection })
+    expect(fastify.lifeline.group('a')).type.toBe<Group>()
+    expect(fastify.lifeline.group('a')).type.toBeAssignableTo<ReadonlySet<Connection>>()
+    expect(fastify.lifeline.group('a').push('x', { except: connection })).type.toBe<number>()
+    expect(fastify.lifeline.group('a').deliver('x', { timeout: 1, except: [1] })).type.toBe<Promise<Record<Outcome, number>>>()
+    expect(fastify.lifeline.members('a')).type.toBe<Promise<{ members: ConnectionInfo[], incomplete: boolean }>>()
+    expect(fastify.lifeline.broadcast).type.toBeCallableWith('x', { except: connection })
+    expect(fastify.lifeline.broadcast).type.not.toBeCallableWith('x', { group: 'a' })
     expect(fastify.lifeline.stats().dropped).type.toBe<{ unread: number, full: number }>()
+    expect(fastify.lifeline.stats().messages).type.toBe<{ in: number, out: number }>()
+    expect(fastify.lifeline.stats().recipients).type.toBe<{ reached: number, full: number }>()
+    expect(fastify.lifeline.stats().unconfirmed).type.toBe<{ messages: number, bytes: number }>()
+    expect(fastify.lifeline.stats().roundTrips).type.toBe<Distribution>()
+    expect(fastify.lifeline.stats().lateness).type.toBe<Distribution>()
   })
 
   test('events', () => {
+    fastify.lifeline.on('open', (one, from) => { expect(one).type.toBe<Connection>(); expect(from).type.toBe<FastifyRequest>() })
+    fastify.lifeline.on('join', (one, group) => { expect(one).type.toBe<Connection>(); expect(group).type.toBe<string>() })
+    expect<LifelineRouteOptions>().type.toBeAssignableFrom({ on: { close (_one: Connection, info: CloseInfo) { info.groups.at(0) } } })
     fastify.lifeline.on('full', (one) => { expect(one).type.toBe<Connection>() })
     fastify.lifeline.on('drain', (one) => { expect(one).type.toBe<Connection>() })
     expect<Drop['reason']>().type.toBe<'unread' | 'full'>()
+  })
+})
+
+describe('metrics', () => {
+  test('any registry of prom-client will do', () => {
+    expect(collectMetrics).type.toBeCallableWith(new Registry(), fastify.lifeline)
+    expect(collectMetrics).type.toBeCallableWith(new Registry<OpenMetricsContentType>(), fastify.lifeline, { prefix: 'app_' })
+    expect(collectMetrics(new Registry(), fastify.lifeline)).type.toBe<() => void>()
+  })
+
+  test('wrong usage is an error', () => {
+    expect(collectMetrics).type.not.toBeCallableWith(fastify.lifeline, new Registry())
+    expect(collectMetrics).type.not.toBeCallableWith(new Counter({ name: 'a', help: 'b' }), fastify.lifeline)
+    expect(collectMetrics).type.not.toBeCallableWith(new Registry(), fastify.lifeline, { prefixes: 'app_' })
   })
 })

@@ -13,7 +13,7 @@ import { Log } from '../../src/observe/log.js'
 export const silent = { debug () {}, info () {}, warn () {}, error () {} }
 
 /** A request that nothing is known of. */
-export const call: Call = { remoteAddress: '', logger: null, cadence: null, onError: null }
+export const call: Call = { remoteAddress: '', route: '/', params: null, on: null, logger: null, cadence: null, parser: null, onError: null }
 
 export function assembled (limits: Partial<Limits> = {}, total = Infinity, wheel = new Wheel(1000)): { lifeline: Lifeline, house: House<Connection> } {
   return assemble({
@@ -23,6 +23,9 @@ export function assembled (limits: Partial<Limits> = {}, total = Infinity, wheel
     total,
     closeTimeout: 1000,
     timeout: 1000,
-    bound: () => 1000
+    beats: () => true,
+    bound: () => 1000,
+    plain: () => null,
+    serializeData: null
   })
 }

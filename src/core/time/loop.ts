@@ -32,6 +32,8 @@ export class Turn {
   readonly #schedule: (end: () => void) => void
   #members: TurnEnd[] = []
   #number = 0
+  /** -1 until somebody asks. */
+  #at = -1
   #armed = false
 
   constructor (schedule: (end: () => void) => void) {
@@ -42,6 +44,15 @@ export class Turn {
   get number (): number {
     this.#arm()
     return this.#number
+  }
+
+  /** When somebody first asked in this turn, monotonic in ms: the clock costs as much as a message. */
+  get at (): number {
+    if (this.#at === -1) {
+      this.#at = performance.now()
+      this.#arm()
+    }
+    return this.#at
   }
 
   /** It is told once, at the end of this turn. */
@@ -58,6 +69,7 @@ export class Turn {
 
   readonly #end = (): void => {
     this.#armed = false
+    this.#at = -1
     this.#number++
     const members = this.#members
     if (members.length === 0) return

@@ -7,6 +7,8 @@
  * The timer runs while anything waits and never keeps the process alive by itself.
  */
 
+import { Histogram } from '../histogram.js'
+
 const SLOTS = 512
 const MASK = SLOTS - 1
 
@@ -46,8 +48,9 @@ export class Wheel {
   readonly #stall: number
   /** The number of the slot that is now: how many there have been. */
   slot = 0
-  /** How many slots came late by more than a stall. */
+  /** How many slots came late by more than a stall; and how late each came. */
   stalls = 0
+  readonly lateness = new Histogram()
 
   readonly #lists = Array.from({ length: SLOTS }, () => new List())
   readonly #due = new List()
@@ -56,6 +59,9 @@ export class Wheel {
   /** When the next slot should come, and when its timer is due: what is made up for comes as soon as it can. */
   #nextAt = 0
   #dueAt = 0
+  #cameAt = -Infinity
+  #readUntil = -Infinity
+  #polled: NodeJS.Immediate | null = null
   #waiting = 0
   #firing = false
   /** Slots that came late, the newest last, each by less than the one before it: those that were followed by a later one tell nothing more. */
@@ -100,8 +106,8 @@ export class Wheel {
     return late > 0 && late <= this.#lost ? Math.ceil(late / this.#width) : 0
   }
 
-  /** How late the next slot is already, in ms: the loop has not come to it. 0 while nothing waits. */
-  get behind (): number { return this.#timer === null ? 0 : Math.max(0, this.#now() - this.#dueAt) }
+  /** What had come by then has been read, monotonic in ms: when the last slot came behind which the loop has polled. */
+  get readUntil (): number { return this.#readUntil }
 
   #divide (times: number): void {
     const entries: Entry[] = []
@@ -158,6 +164,8 @@ export class Wheel {
       while (list.next !== list) this.cancel(list.next)
     }
     this.#halt()
+    if (this.#polled !== null) clearImmediate(this.#polled)
+    this.#polled = null
   }
 
   #start (): void {
@@ -208,10 +216,19 @@ export class Wheel {
     }
   }
 
+  /** Immediates come behind the poll phase. (Between two slots there need not be one: a timer that is due by then fires along with others.) */
+  readonly #poll = (): void => {
+    this.#polled = null
+    this.#readUntil = this.#cameAt
+  }
+
   #next (): void {
     const slot = ++this.slot
     const now = this.#now()
     const late = now - this.#dueAt
+    this.#cameAt = now
+    this.#polled ??= setImmediate(this.#poll)
+    this.lateness.observe(late)
     if (late > this.#width) this.#noteLate(slot, late)
     if (late > this.#stall) this.stalls++
     if (now - this.#nextAt > this.#lost) this.#nextAt = now

@@ -36,12 +36,9 @@ export function isOfWire (event: string | symbol, data: any): boolean {
   if (ArrayBuffer.isView(data)) return true
   if (event !== 'message') return false
   try {
+    // ws makes it of the class of this realm: what only looks like one is the app's.
     return types.isAnyArrayBuffer(data) || (Array.isArray(data) ? data.every(ArrayBuffer.isView) : data instanceof Blob)
   } catch {
     return false
   }
 }
-
-/** By the rules of ws: a Blob may come from another realm. */
-export const isBlob = (data: any): boolean =>
-  typeof data === 'object' && data !== null && /^(Blob|File)$/.test(data[Symbol.toStringTag]) && typeof data.arrayBuffer === 'function'

@@ -5,6 +5,7 @@
  */
 import { constants } from 'node:buffer'
 import { types } from 'node:util'
+import type { Bytes } from '../../core/bytes.js'
 import type { Message } from '../transport.js'
 
 /** What ws emits for bytes, by the `binaryType` of the socket; text is a Buffer always. */
@@ -35,11 +36,11 @@ function isBlob (data: RawData | string): data is Blob {
   return typeof data === 'object' && !ArrayBuffer.isView(data) && !types.isAnyArrayBuffer(data) && !Array.isArray(data)
 }
 
-/** The bytes; a Blob gives them only later. */
-function toBuffer (data: Exclude<RawData, Blob> | string): Buffer {
+/** The bytes; a Blob gives them only later. What ws reads, it reads into memory of its own. */
+function toBuffer (data: Exclude<RawData, Blob> | string): Bytes {
   if (typeof data === 'string') return Buffer.from(data)
   if (Array.isArray(data)) return Buffer.concat(data)
-  return ArrayBuffer.isView(data) ? data : Buffer.from(data)
+  return ArrayBuffer.isView(data) ? data as Bytes : Buffer.from(data)
 }
 
 /** An ArrayBuffer, for a Buffer costs a hundred bytes more. */

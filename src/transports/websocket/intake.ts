@@ -1,46 +1,38 @@
 /**
  * How much one peer may send: messages, bytes and pings by the second.
- * Invariant: what is over a rate is never lost. Reading pauses until it fits, or the connection is closed;
- * of pings that come too fast the last is answered (RFC 6455 §5.5.3), later. What is over a rate already is only counted:
- * it comes by the hundred thousand, and must cost less than what it came in.
+ * Invariant: what is over a rate is never lost. Each message has its time, when it fits; until all have had theirs reading pauses. Or the
+ * connection is closed. Of pings that come too fast the last is answered (RFC 6455 §5.5.3), later. What is over a rate already is only
+ * counted: it comes by the hundred thousand, and must cost less than what it came in.
  */
 import { Bucket } from '../../core/bucket.js'
+import type { Rates } from '../../core/limited.js'
 import { Deadline } from '../../core/time/deadline.js'
 import { tick } from '../../core/time/loop.js'
-import type { TurnEnd } from '../../core/time/loop.js'
 import type { Wheel } from '../../core/time/wheel.js'
 import { LastPing } from './last-ping.js'
-
-export interface Rates {
-  /** Per second; Infinity: any number. */
-  readonly messageRate: number
-  readonly byteRate: number
-  readonly pongRate: number
-  /** The largest message that may come, in bytes: by itself it is never over the rate. */
-  readonly payload: number
-  readonly policy: 'pause' | 'close'
-}
 
 /** What the transport does for it. */
 export interface IntakeGate {
   /** Stops reading, or goes on. */
   throttle (on: boolean): void
+  /** Hands out what has had to wait until now. @param now monotonic, in ms @returns when the next may go; Infinity: none waits */
+  release (now: number): number
   /** Answers a ping. */
   answer (payload: Buffer): void
   /** A limit was applied; and that shall be the end. */
   exceeded (limit: 'messageRate' | 'byteRate' | 'pongRate', fatal: boolean): void
 }
 
-export class Intake implements TurnEnd {
+export class Intake {
   readonly #rates: Rates
   readonly #wheel: Wheel
   readonly #gate: IntakeGate
   readonly #messages: Bucket | null
   readonly #bytes: Bucket | null
-  #resume: Deadline | null = null
-  /** What came in this tick although reading has paused: it was under way, or somebody waits for an answer. */
-  #owedMessages = 0
-  #owedBytes = 0
+  /** There is a next to be handed out, or something to be made up for: reading has paused. */
+  #pause: Deadline | null = null
+  /** When all that has come will have been made up for, monotonic in ms. */
+  #until = 0
   #pongs: Bucket | null = null
   /** The last ping that was not answered yet. */
   readonly #unanswered = new LastPing()
@@ -57,32 +49,31 @@ export class Intake implements TurnEnd {
     this.#bytes = byteRate === Infinity ? null : new Bucket(byteRate, Math.max(byteRate, payload), now)
   }
 
-  /** Whether anything is to be counted but pings. */
-  get metered (): boolean { return this.#messages !== null || this.#bytes !== null }
-
-  /** A message came, or a control frame that nobody asked for. */
-  took (bytes: number): void {
-    if (this.#ended) return
-    if (this.#resume?.waiting === true) {
-      this.#owedBytes += bytes
-      if (this.#owedMessages++ === 0) tick.add(this)
-      return
-    }
-    const now = performance.now()
+  /**
+   * A message came, or a control frame that nobody asked for.
+   * @returns when the message may be handed out, monotonic in ms; 0: now
+   */
+  took (bytes: number): number {
+    if (this.#ended) return 0
+    const waiting = this.#pause?.waiting === true
+    const now = waiting ? tick.at : performance.now()
     const tooMany = this.#messages?.take(1, now) ?? 0
     const tooMuch = this.#bytes?.take(bytes, now) ?? 0
     const wait = Math.max(tooMany, tooMuch)
-    if (wait === 0) return
+    if (wait === 0) return 0
+    this.#until = now + wait
+    if (waiting) return this.#until
     const limit = tooMany >= tooMuch ? 'messageRate' : 'byteRate'
     if (this.#rates.policy === 'close') {
       this.end()
       this.#gate.exceeded(limit, true)
-      return
+      return 0
     }
-    this.#resume ??= new Deadline(this.#wheel, this.#goOn)
-    this.#resume.in(wait)
+    this.#pause ??= new Deadline(this.#wheel, this.#goOn)
+    this.#pause.in(wait)
     this.#gate.exceeded(limit, false)
     this.#gate.throttle(true)
+    return this.#until
   }
 
   pinged (payload: Buffer): void {
@@ -111,30 +102,21 @@ export class Intake implements TurnEnd {
     this.#answer.in(wait)
   }
 
-  turnEnded (): void {
-    this.#settle()
-  }
-
   /** Nothing more is to come. */
   end (): void {
     this.#ended = true
     this.#unanswered.drop()
-    this.#resume?.cancel()
+    this.#pause?.cancel()
     this.#answer?.cancel()
   }
 
-  /** Takes what is owed, and says for how long nothing more fits, in ms. */
-  #settle (): number {
-    const now = performance.now()
-    const wait = Math.max(this.#messages?.take(this.#owedMessages, now) ?? 0, this.#bytes?.take(this.#owedBytes, now) ?? 0)
-    this.#owedMessages = this.#owedBytes = 0
-    return wait
-  }
-
   readonly #goOn = (): void => {
-    // More may have come meanwhile, and a deadline may come early by a part of a slot.
-    const wait = this.#settle()
-    if (wait > 0) this.#resume!.in(wait)
+    const now = performance.now()
+    const next = this.#gate.release(now)
+    // Whoever got something may have ended it.
+    if (this.#ended) return
+    const at = Math.min(next, this.#until > now ? this.#until : Infinity)
+    if (at < Infinity) this.#pause!.in(at - now)
     else this.#gate.throttle(false)
   }
 

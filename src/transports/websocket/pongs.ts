@@ -4,7 +4,7 @@
  * anything else, only the last ping is kept, and answered when what waits has been taken (RFC 6455 §5.5.3).
  */
 import type { Duplex } from 'node:stream'
-import { HAND_OVER } from './frame.js'
+import { HAND_OVER } from '../outbound/encoding.js'
 import { LastPing } from './last-ping.js'
 
 /** What the answers are written with. */

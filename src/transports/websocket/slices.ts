@@ -2,7 +2,8 @@
  * A large message that the app itself sends: it leaves as fragments, each made when its turn comes, so that what
  * the peer takes is seen, and pings go in between.
  */
-import { encode, HAND_OVER, HEADER_MAX, opcode } from './frame.js'
+import { HAND_OVER, HEADER_MAX } from '../outbound/encoding.js'
+import { encode, opcode } from './frame.js'
 
 /** What the headers of so many bytes in slices take, at the most; in bytes. */
 export const headersOf = (bytes: number): number => HEADER_MAX * Math.ceil(bytes / HAND_OVER)

@@ -8,97 +8,23 @@
 import { EventEmitter } from 'node:events'
 import type WebSocket from 'ws'
 import { isThenable } from '../../core/arguments.js'
-import { isBlob, isOfWire, readOptions, roughSize, toWhole } from './app-data.js'
-
-/** Who watches over one socket. */
-export interface Supervisor {
-  /** A message arrived; true if the supervisor keeps it from the listeners. */
-  message (data: Buffer | ArrayBuffer | Buffer[] | Blob, binary: boolean): boolean
-  /** A ping arrived, and nobody has answered it. */
-  pinged (data: Buffer): void
-  /** A pong arrived; true if it answers a ping of ours. */
-  pong (data: Buffer): boolean
-  /** Something arrived: a message, a ping or a pong. */
-  arrived (): void
-  /** A `message` listener is about to be added. */
-  listening (): void
-  /** The wire was violated, or sending failed: the `error` event of ws. */
-  faulted (error: Error): void
-  /** A listener threw, or the promise that it returned was rejected. */
-  threw (error: unknown): void
-  /** The app is about to send a message, a fragment of one, a ping or a pong on the socket itself. */
-  sending (): void
-  /** Whether a whole message of about that size, which the app itself sends, leaves by the transport's own writer, and not by ws. */
-  slices (size: number): boolean
-  /** Sends it. @param bytes nobody else's */
-  sendSliced (bytes: Buffer, binary: boolean, done: (error?: Error) => void): void
-  /** What of that has not left yet, in bytes: ws knows nothing of it. */
-  readonly appBytes: number
-  /** It has done so, so many bytes, more or less; `fin` false: there are fragments to come. */
-  sent (fin: boolean, bytes: number): void
-  /** It has sent a Blob, which ws has yet to read; and it has been read. One that cannot be ends the connection: nothing gets past it. */
-  readingBlob (on: boolean): void
-  /** It cannot be read: with the same error sending will be said to have failed. */
-  unreadable (error: Error): void
-  /** What it sent has been taken. */
-  flushed (): void
-  /** `close` is called on an open socket, by the app or by ws; true if the call is kept for later. */
-  closing (code: number | undefined): boolean
-  /** It was, and the close frame is on its way. */
-  closes (code: number | undefined, reason: string | Buffer | undefined): void
-  terminating (): void
-  /** The app paused or resumed the socket. */
-  pausedByApp (on: boolean): void
-  closed (code: number, reason: Buffer): void
-}
-
-/** ws as it was before the supervisor: what the transport itself writes and reads passes no supervision. */
-export interface Bare {
-  send (socket: WebSocket, data: string | Buffer, options: { binary: boolean }, done: (error?: Error) => void): void
-  /** @param done called when it has been written */
-  ping (socket: WebSocket, payload: Buffer, done: () => void): void
-  pong (socket: WebSocket, payload: Buffer): void
-  /** What ws and the socket below it hold, in bytes. */
-  bufferedAmount (socket: WebSocket): number
-  close (socket: WebSocket, code?: number, reason?: string | Buffer): void
-  /** Takes back that a close was kept for later. */
-  reopen (socket: WebSocket): void
-  terminate (socket: WebSocket): void
-  pause (socket: WebSocket): void
-  resume (socket: WebSocket): void
-  /** Gives an event to the listeners, supervised. */
-  emit (socket: WebSocket, event: string, ...args: unknown[]): void
-}
-
-export interface Supervision {
-  readonly WebSocket: typeof WebSocket
-  /** Messages are sent as ws sends them: no class of the app's has a `send` of its own, which must see them all. */
-  readonly plain: boolean
-  readonly bare: Bare
-  /** A listener for `error`, the same for all sockets: what the app emits on an open one is a failure of the app's. */
-  readonly onError: (this: WebSocket, error: unknown) => void
-  /** Puts a socket under supervision; false if it was not made from this class. */
-  supervise (socket: WebSocket, supervisor: Supervisor): boolean
-  /** Whether it is under supervision. */
-  supervises (socket: WebSocket): boolean
-}
-
-type Listener = (this: unknown, event: unknown) => unknown
-type Handler = Listener | { handleEvent: Listener }
-
-const blobRead = (supervisor: Supervisor, error: Error | null | undefined): void =>
-  error == null ? supervisor.readingBlob(false) : supervisor.unreadable(error)
+import { isBlob } from '../../core/bytes.js'
+import { isOfWire, readOptions, roughSize, toWhole } from './app-data.js'
+import { Handlers } from './handlers.js'
+import { findAccessor, rootOf } from './prototypes.js'
+import { blobRead } from './supervisor.js'
+import type { Supervision, Supervisor } from './supervisor.js'
 
 export function superviseClass (Base: typeof WebSocket): Supervision {
   const base = Base.prototype
-  // `addEventListener` of ws drops what a handler returns: a promise that rejects would escape.
-  const wrapped = new WeakMap<Handler, Listener>()
-  const original = new WeakMap<Listener, Handler>()
+  const handlers = new Handlers((socket, error) => { SupervisedWebSocket.threw(socket, error) })
 
   class SupervisedWebSocket extends Base {
     #supervisor: Supervisor | null = null
     /** A close that was asked for and is kept for later: to the app the socket is closing. */
     #closesLater = false
+    /** Before it was supervised fragments were begun. */
+    #unfinished = false
 
     constructor (address: null, protocols?: string | string[], options?: WebSocket.ClientOptions) {
       super(address as unknown as string, protocols, options)
@@ -109,6 +35,7 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
     static supervise (socket: WebSocket, supervisor: Supervisor): boolean {
       if (!(#supervisor in socket)) return false
       socket.#supervisor = supervisor
+      if (socket.#unfinished) supervisor.sending(false)
       return true
     }
 
@@ -120,8 +47,10 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
       if (#supervisor in socket) socket.#dispatch(event, args)
     }
 
-    static reopen (socket: WebSocket): void {
-      if (#closesLater in socket) socket.#closesLater = false
+    static reopen (socket: WebSocket): boolean {
+      const kept = SupervisedWebSocket.closesLater(socket)
+      if (kept) (socket as SupervisedWebSocket).#closesLater = false
+      return kept
     }
 
     static closesLater (socket: WebSocket): boolean {
@@ -172,7 +101,7 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
       }
     }
 
-    /** The server's own bookkeeping listens to `close` too: one listener that throws must not keep it from the others. */
+    /** One listener that throws must not keep `close` from the server's own bookkeeping. */
     #dispatchEach (event: string, args: unknown[]): boolean {
       const listeners = this.rawListeners(event)
       for (const listener of listeners) {
@@ -196,48 +125,69 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
     }
 
     override addEventListener (type: any, handler: any, options?: any): void {
-      super.addEventListener(type, wrap(handler), options)
+      super.addEventListener(type, handlers.wrap(handler), options)
     }
 
     override removeEventListener (type: any, handler: any): void {
-      super.removeEventListener(type, wrapped.get(handler) ?? handler)
+      super.removeEventListener(type, handlers.wrapperOf(handler))
     }
 
-    override send (data: any, options?: any, done?: any): void {
+    override send (data: any, options?: any, done?: any): any {
       const supervisor = this.#supervisor
-      if (supervisor === null || this.readyState !== Base.OPEN) return super.send(data, options, done)
+      if (this.readyState !== Base.OPEN) return super.send(data, options, done)
       if (typeof options === 'function') [options, done] = [undefined, options]
+      // Read once: a getter may say something else the next time, or push.
+      if (options != null) options = { ...options }
       const said = readOptions(data, options)
+      if (supervisor === null) {
+        const result: unknown = super.send(data, options, done)
+        this.#unfinished = !said.fin
+        return result
+      }
+      const blob = isBlob(data)
       const whole = supervisor.slices(roughSize(data)) ? toWhole(data, said) : null
       if (whole !== null) {
         supervisor.sendSliced(whole, said.binary, (error) => { if (typeof done === 'function') done(error) })
         return
       }
-      supervisor.sending()
-      const blob = isBlob(data)
-      super.send(data, options, (error?: Error) => {
-        if (blob) blobRead(supervisor, error)
-        supervisor.flushed()
-        if (typeof done === 'function') done(error)
-      })
+      const between = supervisor.sending(said.fin)
+      let result: unknown
+      try {
+        result = super.send(data, options, (error?: Error) => {
+          if (blob) blobRead(supervisor, error)
+          supervisor.flushed()
+          if (typeof done === 'function') done(error)
+        })
+      } catch (error) {
+        supervisor.notSent(between)
+        throw error
+      }
       if (blob) supervisor.readingBlob(true)
       supervisor.sent(said.fin, roughSize(data))
+      return result
     }
 
-    override ping (data?: any, mask?: any, done?: any): void { this.#signal(super.ping, data, mask, done) }
-    override pong (data?: any, mask?: any, done?: any): void { this.#signal(super.pong, data, mask, done) }
+    override ping (data?: any, mask?: any, done?: any): any { return this.#signal(super.ping, data, mask, done) }
+    override pong (data?: any, mask?: any, done?: any): any { return this.#signal(super.pong, data, mask, done) }
 
-    #signal (method: (data?: any, mask?: any, done?: any) => void, data: any, mask: any, done: any): void {
+    #signal (method: (data?: any, mask?: any, done?: any) => void, data: any, mask: any, done: any): any {
       const supervisor = this.#supervisor
       if (supervisor === null || this.readyState !== Base.OPEN) return method.call(this, data, mask, done)
-      supervisor.sending()
-      if (!isBlob(data)) return method.call(this, data, mask, done)
-      if (typeof mask === 'function') [mask, done] = [undefined, mask]
-      method.call(this, data, mask, (error?: Error) => {
-        blobRead(supervisor, error)
-        if (typeof done === 'function') done(error)
-      })
-      supervisor.readingBlob(true)
+      if (typeof data === 'function') [data, mask, done] = [undefined, undefined, data]
+      else if (typeof mask === 'function') [mask, done] = [undefined, mask]
+      const blob = isBlob(data)
+      supervisor.sending(true)
+      try {
+        const result: unknown = method.call(this, data, mask, (error?: Error) => {
+          if (blob) blobRead(supervisor, error)
+          supervisor.flushed()
+          if (typeof done === 'function') done(error)
+        })
+        if (blob) supervisor.readingBlob(true)
+        return result
+      } finally {
+        supervisor.signalled()
+      }
     }
 
     override close (code?: number, reason?: string | Buffer): void {
@@ -268,19 +218,14 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
     }
   }
 
-  // A handler that is no function is not wrapped: ws ignores it, and so do we.
-  function wrap (handler: Handler): Handler {
-    if (handler === null || (typeof handler !== 'function' && typeof handler !== 'object')) return handler
-    let wrapper = wrapped.get(handler)
-    if (wrapper === undefined) {
-      wrapper = function (event) {
-        const result = typeof handler === 'function' ? handler.call(this, event) : handler.handleEvent(event)
-        if (isThenable(result)) result.then(undefined, (error: unknown) => { SupervisedWebSocket.threw(this, error) })
-      }
-      wrapped.set(handler, wrapper)
-      original.set(wrapper, handler)
+  /** A class of the app's may throw, or reject, whatever is called. */
+  function guarded (socket: WebSocket, call: () => unknown): void {
+    try {
+      const result = call()
+      if (isThenable(result)) result.then(undefined, (error: unknown) => { SupervisedWebSocket.threw(socket, error) })
+    } catch (error) {
+      SupervisedWebSocket.threw(socket, error)
     }
-    return wrapper
   }
 
   const readyState = findAccessor(base, 'readyState')
@@ -292,12 +237,10 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
   })
 
   const bufferedAmount = findAccessor(base, 'bufferedAmount')
+  const plus = (amount: number, more: number): number => more > 0 ? amount + more : amount
   Object.defineProperty(SupervisedWebSocket.prototype, 'bufferedAmount', {
     ...bufferedAmount,
-    get (this: WebSocket) {
-      const more = SupervisedWebSocket.appBytes(this)
-      return more > 0 ? bufferedAmount.get!.call(this) + more : bufferedAmount.get!.call(this)
-    }
+    get (this: WebSocket) { return plus(bufferedAmount.get!.call(this), SupervisedWebSocket.appBytes(this)) }
   })
 
   // `onmessage` and its kin go through addEventListener; reading one gives back what was set.
@@ -306,8 +249,7 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
     Object.defineProperty(SupervisedWebSocket.prototype, name, {
       ...accessor,
       get (this: WebSocket) {
-        const listener = accessor.get!.call(this)
-        return original.get(listener) ?? listener
+        return handlers.originalOf(accessor.get!.call(this))
       }
     })
   }
@@ -316,15 +258,22 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
     WebSocket: SupervisedWebSocket as unknown as typeof WebSocket,
     plain: base.send === rootOf(base).send,
     bare: {
-      send: (socket, data, options, done) => { base.send.call(socket, data, options, done) },
-      ping: (socket, payload, done) => { base.ping.call(socket, payload, undefined, done) },
-      pong: (socket, payload) => { base.pong.call(socket, payload) },
-      bufferedAmount: (socket) => bufferedAmount.get!.call(socket),
-      close: (socket, code, reason) => { base.close.call(socket, code, reason) },
-      reopen: (socket) => { SupervisedWebSocket.reopen(socket) },
-      terminate: (socket) => { base.terminate.call(socket) },
-      pause: (socket) => { base.pause.call(socket) },
-      resume: (socket) => { base.resume.call(socket) },
+      send: (socket, data, options, done) => base.send.call(socket, data, options, done),
+      ping: (socket, payload, done) => { guarded(socket, () => base.ping.call(socket, payload, undefined, done)) },
+      pong: (socket, payload) => { guarded(socket, () => base.pong.call(socket, payload)) },
+      bufferedAmount (socket) {
+        try {
+          return bufferedAmount.get!.call(socket)
+        } catch (error) {
+          SupervisedWebSocket.threw(socket, error)
+          return 0
+        }
+      },
+      close: (socket, code, reason) => { guarded(socket, () => base.close.call(socket, code, reason)) },
+      reopen: (socket) => SupervisedWebSocket.reopen(socket),
+      terminate: (socket) => { guarded(socket, () => base.terminate.call(socket)) },
+      pause: (socket) => { guarded(socket, () => base.pause.call(socket)) },
+      resume: (socket) => { guarded(socket, () => base.resume.call(socket)) },
       emit: (socket, event, ...args) => { SupervisedWebSocket.dispatch(socket, event, args) }
     },
     onError (error) {
@@ -333,18 +282,4 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
     supervise: (socket, supervisor) => SupervisedWebSocket.supervise(socket, supervisor),
     supervises: (socket) => SupervisedWebSocket.supervises(socket)
   }
-}
-
-/** The prototype of the class that ws itself has made. */
-function rootOf (prototype: WebSocket): WebSocket {
-  const parent = Object.getPrototypeOf(prototype)
-  return parent === EventEmitter.prototype ? prototype : rootOf(parent)
-}
-
-function findAccessor (object: object, name: string): PropertyDescriptor {
-  for (let holder: object | null = object; holder !== null; holder = Object.getPrototypeOf(holder)) {
-    const accessor = Object.getOwnPropertyDescriptor(holder, name)
-    if (accessor !== undefined) return accessor
-  }
-  throw new TypeError(`the WebSocket class of the server has no ${name}`)
 }

@@ -6,6 +6,7 @@
  * carries its number; what cannot be framed at once is copied; one that cannot be sent takes no other with it.
  */
 import type { Outgoing } from '../../core/outgoing.js'
+import type { StreamOwner } from '../outbound/stream-writer.js'
 
 export interface Writer {
   /** Grows with every hand-over that is done. */
@@ -26,33 +27,31 @@ export interface Writer {
   slices (size: number): boolean
   /** Sends it. @param bytes nobody else's @param done called when it has been taken, or never will be */
   sendSliced (bytes: Buffer, binary: boolean, done: (error?: Error) => void): void
-  /** A ping behind what was handed over; it overtakes what waits here. At most 125 bytes; `pingWritten` is told its number if it is not written at once. */
+  /** A ping behind what was handed over; it overtakes what waits here. At most 125 bytes; the owner is told its number if it is not written at once. */
   ping (payload: Buffer, number: number): void
   /** A pong, likewise. */
   pong (payload: Buffer): void
   /** The app is between two fragments of a message of its own: nothing else may be sent. */
+  readonly held: boolean
   hold (on: boolean): void
-  /** The app has sent a Blob, which ws has yet to read; and it has been read. */
-  reading (on: boolean): void
+  /** The app has sent a Blob, which ws has yet to read; and it has been read. Only where not all goes through ws, which keeps the order by itself. */
+  reading?(on: boolean): void
   /** What waits for the end of a tick or turn alone is handed over. */
   settle (): void
   /** Everything is handed over, now: what comes next must come behind it. */
   flush (): void
-  /** Something that the app itself had sent was taken. */
-  wake (): void
+  /** Something that the app itself had sent was taken. Only where that makes room. */
+  wake?(): void
   /** Nothing more will be sent. */
   discard (): void
 }
 
-export interface WriterOwner {
-  /** Whether anything can be sent: false as soon as the stream has failed, of which ws learns later. */
-  readonly open: boolean
-  /** So many bytes were handed over. */
-  passed (bytes: number): void
-  /** Something that was handed over has been taken. */
-  taken (): void
+/** Who is told what has become of what was written. */
+export interface WriterOwner extends StreamOwner {
+  /** Bytes that ws was given up to now, whether it has written them or not. */
+  readonly given: number
   /** The ping with this number has been written. */
-  pingWritten (number: number): void
+  wrote (number: number): void
   /** The message with this number was not sent: the app's own class failed. */
   unsent (seq: number, error: unknown): void
 }

@@ -54,6 +54,28 @@ onEveryWay('an errorHandler of the app\'s that leaves the socket open: we close 
   else assert.equal(await client.ask('still open'), 'still open')
 })
 
+onEveryWay('an upgrade on a route without a WebSocket handler gets a 404 and a line at warn, where it was opened, closed with 1005 and noted at info; its handler is not run', async (t, way) => {
+  let ran = false
+  const { dial, refused, lines } = await begin(t, way, {
+    routes: (app) => {
+      app.get('/*', { websocket: true }, echo)
+      app.get('/http', async () => { ran = true })
+    }
+  })
+  if (way.ours) assert.equal((await refused('/http')).status, 404)
+  else assert.equal((await (await dial('/http')).closed).code, 1005)
+  assert.equal(ran, false)
+  assert.deepEqual(lines.filter(({ msg }) => /no websocket handler|takes no WebSocket/.test(msg)).map(({ level, path, route }) => [level, path ?? route]), [way.ours ? [40, 'GET /http'] : [30, '/http']])
+})
+
+onEveryWay('an upgrade to h2c is refused with a 400 where Node.js takes it up, as before; else the request is served', async (t, way) => {
+  const { app, say } = await begin(t, way, { routes: (app) => app.get('/http', async () => 'served') })
+  const served = way.ours && 'shouldUpgradeCallback' in app.server
+  const socket = say('GET /http HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n')
+  const [answer] = await once(socket, 'data')
+  assert.match(String(answer), served ? /^HTTP\/1\.1 200 / : /^HTTP\/1\.1 400 /)
+})
+
 onEveryWay('fastify.close() closes clients with 1012, where it was 1005, and waits until they are gone', async (t, way) => {
   const { app, dial } = await begin(t, way, { routes: (app) => app.get('/', { websocket: true }, () => {}) })
   const clients = await Promise.all([dial(), dial(), dial()])

@@ -160,7 +160,7 @@ test('ws closes for a close frame after the messages before it were emitted', as
   assert.deepEqual(order, ['0', '1', '2', '3', '4', 'close'])
 })
 
-// adoption.ts: the connection is there before the handler asks for it.
+// adopt-websocket.ts: the connection is there before the handler asks for it.
 test('connection is emitted before the handler runs, in the same turn, with the raw request', async (t) => {
   const order: unknown[] = []
   const begun = await begin(t, bare, {
@@ -179,7 +179,7 @@ test('connection is emitted before the handler runs, in the same turn, with the 
   assert.deepEqual(order, ['connection', ['handler', true, true], 'next tick'])
 })
 
-// adoption.ts finds the Fastify request by what an onRequest hook leaves on the raw one.
+// upgrade-hooks.ts finds the Fastify request by what an onRequest hook leaves on the raw one.
 test('the raw request of the upgrade event, of the hooks and of connection is one object', async (t) => {
   const raws = new Set<unknown>()
   const begun = await begin(t, bare, {
@@ -241,7 +241,7 @@ test('ws obeys a readyState that a subclass says', () => {
   assert.equal(socket.readyState, WebSocket.CLOSING)
 })
 
-// adoption.ts and @fastify/websocket: the injected request has no socket, hence no address.
+// adopt-websocket.ts and @fastify/websocket: the injected request has no socket, hence no address.
 test('injectWS makes a request without a socket, on a stream that counts no bytes', async (t) => {
   const begun = await begin(t, bare, { routes: (app) => app.get('/', { websocket: true }, () => {}) })
   const seen: unknown[] = []

@@ -172,7 +172,7 @@ const wrong: Array<[unknown, RegExp]> = [
   [{ heartbeat: { interval: '20' } }, /route \/live, config\.lifeline: .*"heartbeat\.interval".*received "20"/],
   [{ heartbeat: { timeout: 1.5 } }, /route \/live, config\.lifeline: .*"heartbeat\.timeout".*received 1\.5/],
   [{ heartbeat: { intervall: 5 } }, /route \/live, config\.lifeline: .*"heartbeat\.intervall" does not exist.*received 5/],
-  [{ closeTimeout: 5 }, /route \/live, config\.lifeline: .*"closeTimeout" does not exist.*received 5/],
+  [{ closeTimeout: 5 }, /route \/live, config\.lifeline: .*"closeTimeout" cannot be set for a route.*received 5/],
   ['off', /route \/live, config\.lifeline: .*received "off"/],
   [null, /route \/live, config\.lifeline: .*received null/]
 ]

@@ -70,20 +70,6 @@ onEveryWay('wildcards take what no other route has', async (t, way) => {
   assert.deepEqual((await app.inject('/mixed/1')).json(), { hello: 'http' })
 })
 
-onEveryWay('an upgrade on a route without a WebSocket handler is opened, closed with 1005 and logged, and the handler is not run', async (t, way) => {
-  let ran = false
-  const { dial, lines } = await begin(t, way, {
-    routes: (app) => {
-      app.get('/*', { websocket: true }, echo)
-      app.get('/http', async () => { ran = true })
-    }
-  })
-  const client = await dial('/http')
-  assert.equal((await client.closed).code, 1005)
-  assert.equal(ran, false)
-  assert.equal(lines.filter(({ msg, path }) => path === '/http' && msg.includes('no websocket handler')).length, 1)
-})
-
 onEveryWay('an upgrade of an unknown path gets a 404, by the app\'s own handler if it has one', async (t, way) => {
   const { refused } = await begin(t, way, {
     routes: (app) => app.register(async (child) => {

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
+import { on, once } from 'node:events'
 import { test } from 'node:test'
 import { runInNewContext } from 'node:vm'
+import { Awaited } from '../../../src/life/awaited.js'
 import { Events } from '../../../src/api/events.js'
 
 function emitter (): { events: Events, threw: Array<[string, unknown]> } {
   const threw: Array<[string, unknown]> = []
-  return { threw, events: new Events((event, error) => { threw.push([event, error]) }) }
+  return { threw, events: new Events((event, error) => { threw.push([event, error]) }, new Awaited()) }
 }
 
 const error = new Error('boom')
@@ -79,4 +80,45 @@ test('what a listener rejects with is logged, of whatever realm its promise is, 
   events.emit('open', connection)
   await new Promise(setImmediate)
   assert.deepEqual(threw.map(([, error]) => error).toSorted(), Object.keys(listeners).toSorted())
+})
+
+test('who listens for an event that does not exist is told which there are, by whichever call', async () => {
+  const { events } = emitter()
+  const wrong = { code: 'FST_ERR_LIFELINE_ARGUMENT', message: 'fastify-lifeline: a lifeline has no event "clsoe"; its events are: open, join, leave, close, full, drain, drop, error' }
+  for (const call of ['on', 'addListener', 'once', 'prependListener', 'prependOnceListener'] as const) {
+    assert.throws(() => { Reflect.apply(events[call], events, ['clsoe', () => {}]) }, wrong, call)
+    for (const odd of [undefined, null, 7, {}, 'toString', '__proto__']) assert.throws(() => { Reflect.apply(events[call], events, [odd, () => {}]) }, { code: wrong.code })
+  }
+  assert.throws(() => on(events, 'clsoe'), wrong)
+  await assert.rejects(once(events, 'clsoe'), wrong)
+  assert.deepEqual(events.eventNames(), [])
+})
+
+test('symbols, and the events that every emitter has, are heard as in Node.js', async () => {
+  const { events, threw } = emitter()
+  const heard: unknown[] = []
+  const own = Symbol('own')
+  events.on('newListener', (event) => { heard.push(event) })
+  events.prependListener('removeListener', (event) => { heard.push(event) })
+  events.once(own, (value: unknown) => { heard.push(value) })
+  events.emit(own, 5)
+  assert.deepEqual(heard, ['removeListener', own, own, 5])
+  const next = on(events, 'close')
+  events.emit('close', connection, info)
+  assert.deepEqual((await next.next()).value, [connection, info])
+  await next.return!()
+  assert.deepEqual(threw, [])
+})
+
+test('who listens no more to what does not exist is told: his listener would stay', () => {
+  const { events } = emitter()
+  const listener = (): void => {}
+  events.on('close', listener)
+  for (const call of ['off', 'removeListener', 'removeAllListeners'] as const) {
+    assert.throws(() => { events[call]('clsoe' as never, listener as never) }, { code: 'FST_ERR_LIFELINE_ARGUMENT', message: /no event "clsoe"; its events are: open, join,/ }, call)
+  }
+  assert.equal(events.listenerCount('close'), 1)
+  events.off('close', listener)
+  events.on('open', listener).removeListener('open', listener).on('drop', listener).on(Symbol.for('own'), listener).removeAllListeners('drop').removeAllListeners()
+  assert.deepEqual(events.eventNames(), [])
 })

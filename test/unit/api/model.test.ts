@@ -22,6 +22,7 @@ const LOW = 25
 class FakeTransport implements Transport, Wire {
   readonly traits: Traits = { kind: 'websocket', remote: true, confirms: 'no', binary: true }
   readonly wire = this
+  readonly paused = false
   readonly deaf = true
   readonly reader = null
   readonly asker = null
@@ -35,9 +36,7 @@ class FakeTransport implements Transport, Wire {
 
   heard (): number { return 0 }
   advance (): number { return 0 }
-  backlog (): number { return 0 }
   waiting (): number { return 0 }
-  phase (): 'reading' | 'closing' { return this.open ? 'reading' : 'closing' }
   span (): number { return 0 }
   claim (): void {}
   beat (): number { return 0 }
@@ -84,7 +83,7 @@ function world (policy: 'drop' | 'close', total: number): World {
       const transport = new FakeTransport()
       const connection = new Connection(house, transport, nextFd(), null, call)
       transport.owner = lifeOf(connection)
-      lifeOf(connection).begin()
+      lifeOf(connection).begin(null)
       return { connection, transport }
     }
   }
@@ -146,7 +145,7 @@ for (const policy of ['drop', 'close'] as const) {
             const chosen = largest.find((i) => told[expected.length] === `${model[i]!.cause ?? 'backpressure'} ${i}`) ?? largest[0]!
             over(chosen, 'backpressure')
           }
-          return one.state === 'open' ? 'buffered' : 'full'
+          return 'buffered'
         }
 
         for (const step of list) {
@@ -161,7 +160,8 @@ for (const policy of ['drop', 'close'] as const) {
               const members = step.group === undefined
                 ? model.flatMap(({ state }, i) => state === 'closed' ? [] : [i])
                 : Array.from(lifeline.group(step.group), index)
-              const count = lifeline.broadcast('x'.repeat(step.size), { ...(step.group !== undefined && { group: step.group }), ...(except !== undefined && { except }) })
+              const options = except === undefined ? {} : { except }
+              const count = step.group === undefined ? lifeline.broadcast('x'.repeat(step.size), options) : lifeline.group(step.group).push('x'.repeat(step.size), options)
               const taken = members.filter((i) => i !== step.except && push(i, step.size) === 'buffered')
               assert.equal(count, taken.length)
               break

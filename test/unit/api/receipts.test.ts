@@ -17,7 +17,7 @@ import { assembled, call } from '../assembled.js'
 import type { Outcome } from '../../../src/core/receipts.js'
 import { nextFd } from '../../../src/core/registry.js'
 import { encode, opcode } from '../../../src/transports/websocket/frame.js'
-import type { Supervision } from '../../../src/transports/websocket/supervise.js'
+import type { Supervision } from '../../../src/transports/websocket/supervisor.js'
 import { WebSocketTransport } from '../../../src/transports/websocket/transport.js'
 import { FrameReader } from '../../support/frames.js'
 import { claims, tries } from '../../support/proof.js'
@@ -98,6 +98,7 @@ const bare = {
   ping: (socket: unknown, payload: Buffer, done: () => void) => { (socket as FakeSocket).send(encode(payload, payload.length, opcode.ping, true), false, done) },
   bufferedAmount: (socket: unknown) => (socket as FakeSocket).bufferedAmount,
   close: (socket: unknown) => { (socket as FakeSocket).send(encode(Buffer.from([3, 232]), 2, 8, true), false) },
+  reopen: () => false,
   terminate: (socket: unknown) => { (socket as FakeSocket).wire.destroy() },
   resume: () => {}
 }
@@ -123,7 +124,7 @@ function open (compresses: boolean, receipts: typeof LIMITS | null): { connectio
   const { wheel } = house
   const socket = new FakeSocket(compresses)
   const rates = { messageRate: Infinity, byteRate: Infinity, pongRate: 100, payload: 1024, policy: 'pause' } as const
-  const transport = new WebSocketTransport(socket as unknown as WebSocket, socket.wire as Duplex, supervision, { defers: false, marks: true, answers: true, receipts: receipts !== null, patience: 10_000, rates, wheel })
+  const transport = new WebSocketTransport(socket as unknown as WebSocket, socket.wire as Duplex, supervision, { defers: false, answers: true, receipts: receipts !== null, fragments: true, patience: 10_000, rates, wheel })
   const connection = new Connection(house, transport, nextFd(), receipts, call)
   transport.start(supervision, lifeOf(connection))
   return { connection, transport, socket, lifeline }
@@ -147,7 +148,7 @@ const step = fc.oneof(
 for (const compresses of [false, true]) {
   for (const receipts of [LIMITS, null]) {
     test(`what is said of messages is true, whatever happens (${compresses ? 'through ws' : 'directly'}, receipts ${receipts === null ? 'off' : 'on'})`, async (t) => {
-      const seen = { delivered: 0, gone: 0, full: 0, invalid: 0, timeout: 0, unconfirmed: 0, undelivered: 0, confirmed: 0 }
+      const seen = { delivered: 0, gone: 0, full: 0, invalid: 0, timeout: 0, unconfirmed: 0, listed: 0, confirmed: 0 }
       await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60, size: 'max' }), async (steps) => {
         const { connection, transport, socket, lifeline } = open(compresses, receipts)
         const { wire } = socket
@@ -190,7 +191,7 @@ for (const compresses of [false, true]) {
             case 'read': for (let i = 0; i <= one.chunks && wire.taken.length > 0; i++) peer.read(wire.taken.shift()!); break
             case 'stuck': wire.room = 0; break
             case 'room': wire.admit(one.bytes === 0 ? Infinity : one.bytes); break
-            case 'beat': transport.beat(); break
+            case 'beat': transport.wire.beat(); break
             case 'pong': pong(); break
             // There and back, as far as the kernel lets it.
             case 'trip':
@@ -232,18 +233,18 @@ for (const compresses of [false, true]) {
           else if (outcome !== 'unconfirmed') assert.ok(!peer.received.includes(which), `${which} is ${outcome}, and arrived`)
           else assert.ok(!peer.received.slice(0, proved).includes(which), `${which} was proved`)
         }
-        const undelivered = info!.undelivered.map(({ data }) => Number((data as string).slice(0, 6)))
+        const unconfirmed = info!.unconfirmed.map(({ data }) => Number((data as string).slice(0, 6)))
         const certain = new Set(peer.received.slice(0, proved))
-        assert.deepEqual(undelivered, receipts === null ? [] : plain.filter((which) => !certain.has(which)))
-        assert.deepEqual(info!.undelivered.map(({ seq }) => seq), info!.undelivered.map(({ seq }) => seq).toSorted((a, b) => a - b))
-        seen.undelivered += undelivered.length
+        assert.deepEqual(unconfirmed, receipts === null ? [] : plain.filter((which) => !certain.has(which)))
+        assert.deepEqual(info!.unconfirmed.map(({ seq }) => seq), info!.unconfirmed.map(({ seq }) => seq).toSorted((a, b) => a - b))
+        seen.listed += unconfirmed.length
         seen.confirmed += certain.size
       }), { numRuns: RUNS / 4 })
       t.diagnostic(JSON.stringify(seen))
       // Without receipts one is full only when much waits here, once in hundreds of runs.
       const certain = receipts !== null || RUNS === claims.receipts.tries ? ['full' as const] : []
       for (const outcome of ['delivered', 'gone', 'unconfirmed', ...certain] as const) assert.ok(seen[outcome] > 0, `no message was ever ${outcome}`)
-      assert.ok(seen.confirmed > 0 && (seen.undelivered > 0) === (receipts !== null))
+      assert.ok(seen.confirmed > 0 && (seen.listed > 0) === (receipts !== null))
     })
   }
 }

@@ -6,6 +6,7 @@ import type { Consumer } from '../../../src/core/backpressure.js'
 
 class Slow implements Consumer {
   bufferedBytes: number
+  counted = 0
   gone = false
   readonly #order: Slow[]
 
@@ -24,8 +25,8 @@ class Slow implements Consumer {
 test('the sum is what each of them last reported, through any sequence', () => {
   const step = fc.record({ who: fc.nat(4), bytes: fc.nat(50), leaves: fc.boolean() })
   fc.assert(fc.property(fc.array(step), fc.integer({ min: 50, max: 200 }), (steps, total) => {
-    const budget = new Budget(total)
     const all = Array.from({ length: 5 }, () => new Slow())
+    const budget = new Budget(total, () => all)
     for (const { who, bytes, leaves } of steps) {
       const one = all[who]!
       if (one.gone) continue
@@ -38,10 +39,23 @@ test('the sum is what each of them last reported, through any sequence', () => {
   }))
 })
 
+test('without a bound the sum is kept all the same, and nobody gives way', () => {
+  const order: Slow[] = []
+  const all = [10, 30].map((bytes) => new Slow(order, bytes)) as [Slow, Slow]
+  const budget = new Budget(Infinity, () => all)
+  for (const one of all) budget.update(one)
+  assert.equal(budget.bytes, 40)
+  all[0].bufferedBytes = 1e12
+  budget.update(all[0])
+  budget.forget(all[1])
+  assert.deepEqual([budget.bytes, order], [1e12, []])
+})
+
 test('past the total the largest give way, one after the other, and no more of them than it takes', () => {
   const order: Slow[] = []
-  const budget = new Budget(100)
-  const [small, large, larger, last] = [10, 30, 50, 60].map((bytes) => new Slow(order, bytes)) as [Slow, Slow, Slow, Slow]
+  const all = [10, 30, 50, 60].map((bytes) => new Slow(order, bytes)) as [Slow, Slow, Slow, Slow]
+  const [small, large, larger, last] = all
+  const budget = new Budget(100, () => all)
   for (const one of [small, large, larger]) budget.update(one)
   assert.deepEqual([budget.bytes, order], [90, []])
   budget.update(last)
@@ -54,9 +68,9 @@ test('past the total the largest give way, one after the other, and no more of t
 })
 
 test('what one of them does when it gives way may change the others', () => {
-  const budget = new Budget(100)
   const other = new Slow([], 40)
   const one = new Slow([], 90)
+  const budget = new Budget(100, () => [other, one])
   const shed = one.shed.bind(one)
   one.shed = () => {
     shed()
@@ -66,4 +80,33 @@ test('what one of them does when it gives way may change the others', () => {
   budget.update(other)
   budget.update(one)
   assert.deepEqual([one.gone, other.gone, budget.bytes], [true, true, 0])
+})
+
+test('without a bound, what changes while they are looked at is in the sum the next time', () => {
+  const all = [10, 30].map((bytes) => new Slow([], bytes)) as [Slow, Slow]
+  const budget = new Budget(Infinity, () => all)
+  // To be asked what waits may be to call a class of the app's.
+  let asks = false
+  let bytes = 30
+  Object.defineProperty(all[1], 'bufferedBytes', {
+    get () {
+      if (asks) {
+        asks = false
+        all[0].bufferedBytes = 15
+        budget.update(all[0])
+        budget.forget(all[0])
+        budget.update(all[0])
+        bytes = 35
+        budget.update(all[1])
+      }
+      return bytes
+    }
+  })
+  for (const one of all) budget.update(one)
+  asks = true
+  assert.ok(budget.bytes > 0)
+  assert.equal(budget.bytes, 50)
+  all[0].bufferedBytes = 0
+  budget.update(all[0])
+  assert.equal(budget.bytes, 35)
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { causes, clampReason, isChurn } from '../../../src/core/causes.js'
+import { causes, clampReason, isChurn, sayable } from '../../../src/core/causes.js'
 import { isSendable } from '../../../src/protocol/close-codes.js'
 import type { Cause } from '../../../src/core/causes.js'
 
@@ -46,4 +46,12 @@ test('every cause has a code that may be sent, or none, and says what it means a
 
 test('all ends are churn but those that the app is to blame for', () => {
   assert.deepEqual(Object.keys(causes).filter((cause) => !isChurn(cause as Cause)), ['handler'])
+})
+
+test('bytes that have been transferred are no reason, and the code goes out all the same', () => {
+  const bytes = new Uint8Array(4)
+  structuredClone(bytes, { transfer: [bytes.buffer] })
+  const { code, reason, wrong } = sayable(4403, bytes)
+  assert.deepEqual([code, reason], [4403, ''])
+  assert.match(wrong!, /close reason/)
 })

@@ -3,6 +3,9 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { groupName, Groups } from '../../../src/core/groups.js'
+import { LiveSet } from '../../../src/core/live-set.js'
+
+const membersOf = <T extends object>(groups: Groups<T>, name: string): ReadonlySet<T> => new LiveSet(groups.byName, name)
 
 interface Member { name: string }
 const people: Member[] = ['a', 'b', 'c', 'd'].map((name) => ({ name }))
@@ -23,11 +26,11 @@ test('any sequence of joins and leaves: both sides say the same, and nothing is 
       if (verb === 'leaveAll') groups.leaveAll(member)
       else groups[verb](member, group)
 
-      const byGroup = names.flatMap((name) => Array.from(groups.members(name), (one) => `${one.name} ${name}`))
+      const byGroup = names.flatMap((name) => Array.from(membersOf(groups, name), (one) => `${one.name} ${name}`))
       const byMember = people.flatMap((one) => Array.from(groups.groupsOf(one), (name) => `${one.name} ${name}`))
       assert.deepEqual(byGroup.toSorted(), [...model].toSorted())
       assert.deepEqual(byMember.toSorted(), [...model].toSorted())
-      assert.equal(groups.size, names.filter((name) => groups.members(name).size > 0).length)
+      assert.equal(groups.size, names.filter((name) => membersOf(groups, name).size > 0).length)
     }
   }))
 })
@@ -36,7 +39,7 @@ test('a member that leaves while the members are gone through does not disturb i
   const groups = new Groups<Member>()
   for (const member of people) groups.join(member, 'red')
   const seen: string[] = []
-  for (const member of groups.members('red')) {
+  for (const member of membersOf(groups, 'red')) {
     seen.push(member.name)
     groups.leave(member, 'red')
   }
@@ -47,7 +50,7 @@ test('a member that leaves while the members are gone through does not disturb i
 test('a view is live: held since before the first came, and over a time when there was nobody', () => {
   const groups = new Groups<Member>()
   const [a, b] = people as [Member, Member]
-  const red = groups.members('red')
+  const red = membersOf(groups, 'red')
   const ofA = groups.groupsOf(a)
   const look = (): unknown[] => [red.size, red.has(a), [...red], [...ofA], ofA.size]
   assert.deepEqual(look(), [0, false, [], [], 0])
@@ -67,7 +70,7 @@ test('a view is a set to look at, and nothing can be changed through it', () => 
   const groups = new Groups<Member>()
   const [a, b] = people as [Member, Member]
   for (const member of [a, b]) groups.join(member, 'red')
-  const red = groups.members('red')
+  const red = membersOf(groups, 'red')
   assert.deepEqual([[...red.keys()], [...red.values()], [...red.entries()]], [[a, b], [a, b], [[a, a], [b, b]]])
   const told: unknown[] = []
   red.forEach(function (this: unknown, ...args) { told.push([this, ...args]) }, 'me')

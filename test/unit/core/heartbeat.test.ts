@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { Heartbeat } from '../../../src/core/heartbeat.js'
 import { Wheel } from '../../../src/core/time/wheel.js'
 import { Clock } from '../clock.js'
-import { CADENCE, CLOSE, Counts, Fake, SLOT, STALL, whenOverdue, world } from './peer.js'
+import { CADENCE, Counts, Fake, SLOT, STALL, whenOverdue, world } from './peer.js'
 import { share } from '../../support/proof.js'
 
 test('a peer that dies, at any moment, is found within interval + timeout + one slot, and was asked and had its timeout', (t) => {
@@ -13,7 +13,7 @@ test('a peer that dies, at any moment, is found within interval + timeout + one 
     (interval, timeout, dies, slot, before) => {
       const clock = new Clock(t)
       const wheel = new Wheel(slot, clock.now)
-      const heartbeat = new Heartbeat(wheel, { stallTimeout: STALL, closeTimeout: CLOSE }, new Counts(), clock.now)
+      const heartbeat = new Heartbeat(wheel, STALL, new Counts(), clock.now)
       // Others before it, so that it is not always in the same place of the wheel.
       for (let i = 0; i < before; i++) heartbeat.watch(new Fake(clock), null)
       const peer = new Fake(clock)
@@ -31,7 +31,7 @@ test('a peer that dies, at any moment, is found within interval + timeout + one 
       assert.ok(peer.lostAt! - asked >= timeout, 'it had no time to answer')
       heartbeat.stop()
       wheel.stop()
-    }), { numRuns: share(1500) })
+    }), { numRuns: share(700) })
 })
 
 test('a peer that dies at any phase of the interval is found in time', (t) => {
@@ -157,7 +157,7 @@ test('slots that become shorter under way change nothing for those who are watch
   fc.assert(fc.property(fc.integer({ min: 0, max: 5000 }), fc.integer({ min: 0, max: 5000 }), fc.integer({ min: 3, max: 60 }), (dies, refines, finer) => {
     const clock = new Clock(t)
     const wheel = new Wheel(100, clock.now)
-    const heartbeat = new Heartbeat(wheel, { stallTimeout: STALL, closeTimeout: CLOSE }, new Counts(), clock.now)
+    const heartbeat = new Heartbeat(wheel, STALL, new Counts(), clock.now)
     const peer = new Fake(clock)
     const [living, slow] = [new Fake(clock), new Fake(clock)]
     heartbeat.watch(living, { interval: 2000, timeout: 1000 })
@@ -178,4 +178,37 @@ test('slots that become shorter under way change nothing for those who are watch
     heartbeat.stop()
     wheel.stop()
   }), { numRuns: 60 })
+})
+
+test('a sweep before the first slot of the wheel is over counts', () => {
+  const wheel = new Wheel(10)
+  const heartbeat = new Heartbeat(wheel, 3_000, new Counts())
+  let asks = 0
+  const wire = { deaf: false, heard: () => 0, advance: () => 0, span: () => 0, waiting: () => 0, paused: false, beat: () => ++asks, beatenAt: () => NaN, peek: () => false }
+  const peer = { wire, protected: false, lost () {}, stalled () {} }
+  const pulses = [heartbeat.watch(peer, null)]
+  heartbeat.sweep(pulses, 100)
+  heartbeat.sweep(pulses, 100)
+  heartbeat.sweep(pulses, 100)
+  wheel.stop()
+  assert.equal(asks, 1)
+})
+
+test('everybody is pinged at least once an interval, whenever they speak and however short the time to answer', (t) => {
+  const { clock, heartbeat } = world(t)
+  for (const timeout of [50, 400, 900]) {
+    const peers = Array.from({ length: 5 }, () => new Fake(clock))
+    const pulses = peers.map((peer) => heartbeat.watch(peer, { interval: 1000, timeout }))
+    // Some speak between their pings, at odd times.
+    for (let i = 0; i < 3000; i++) {
+      clock.pass(SLOT)
+      if (i % 37 === 0) peers[0]!.bytesHeard++
+      if (i % 111 === 0) peers[1]!.bytesHeard++
+    }
+    for (const { asks, lostAt } of peers) {
+      assert.equal(lostAt, null)
+      for (const [i, at] of asks.entries()) if (i > 0) assert.ok(at - asks[i - 1]! <= 1000 + SLOT, `${at - asks[i - 1]!} ms, with ${timeout} to answer`)
+    }
+    for (const pulse of pulses) heartbeat.forget(pulse)
+  }
 })

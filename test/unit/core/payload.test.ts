@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { PassThrough } from 'node:stream'
 import { test } from 'node:test'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { toOutgoing, toShared } from '../../../src/core/outgoing.js'
 import { toPayload } from '../../../src/core/payload.js'
@@ -43,15 +45,26 @@ test('what only looks like a Buffer is sent as any other object is', () => {
 })
 
 test('everything else that has JSON is sent as JSON', () => {
-  for (const data of [null, 0, -1.5, NaN, true, [], {}, { a: [1, 'x'] }, new Date(0), { toJSON: () => 'mine' }]) {
+  class Row { id = 1; get twice (): number { return 2 * this.id } }
+  class Listed { * [Symbol.iterator] (): Iterator<number> { yield 1 } toJSON (): number[] { return [...this] } }
+  const foreign = runInNewContext('({ plain: { a: 1 }, list: [1, [2]], date: new Date(0) })')
+  for (const data of [
+    null, 0, -1.5, NaN, true, [], {}, { a: [1, 'x'] }, new Date(0), { toJSON: () => 'mine' }, { then: 1 }, Object.create(null), Object.assign(Object.create(null), { a: 1 }),
+
+    new Row(), new Listed(), Object('boxed'), Object(1), new URL('https://a.example'), foreign, foreign.plain, foreign.list, foreign.date
+  ]) {
     assert.equal(toPayload(data), JSON.stringify(data))
   }
   fc.assert(fc.property(fc.jsonValue(), (data) => typeof data === 'string' || toPayload(data) === JSON.stringify(data)))
 })
 
+/** As another realm's: of no class that is known here. */
+const foreignBlob = { get [Symbol.toStringTag] () { return 'Blob' }, arrayBuffer: async () => new ArrayBuffer(0), size: 0 }
+
 const circular: { self?: unknown } = {}
 circular.self = circular
 const invalid: Record<string, [unknown, RegExp]> = {
+  'a Blob of another realm': [foreignBlob, /it is a Blob/],
   undefined: [undefined, /undefined has no JSON/],
   'a function': [() => {}, /function has no JSON/],
   'a symbol': [Symbol('s'), /symbol has no JSON/],
@@ -63,7 +76,23 @@ const invalid: Record<string, [unknown, RegExp]> = {
   // eslint-disable-next-line no-throw-literal
   'a toJSON that throws a string': [{ toJSON () { throw 'mine' } }, /mine/],
   'a getter that throws': [{ get it () { throw new Error('mine') } }, /mine/],
-  'a Promise': [Promise.resolve(1), /Promise: await it/],
+  'a Promise': [Promise.resolve(1), /Promise, or a query that has not run: await it/],
+  'a Promise of another realm': [runInNewContext('Promise.resolve(1)'), /Promise/],
+  'a Promise that hides its then': [Object.assign(Promise.resolve(1), { then: null }), /Promise/],
+  'a query builder': [new (class Query { sql = 'SELECT'; bindings = ['secret']; then (resolve: (rows: unknown) => void): void { resolve([]) } toJSON (): unknown { return this.bindings } })(), /query that has not run: await it/],
+  'a Response': [new Response('x'), /it is a Response/],
+  'a Request': [new Request('http://a.example'), /it is a Request/],
+  'a ReadableStream': [new ReadableStream(), /it is a ReadableStream/],
+  'a stream': [new PassThrough(), /it is a PassThrough/],
+  'a generator': [(function * () { yield 1 })(), /read it into an array/],
+  'an async generator': [(async function * () { yield 1 })(), /read it into an array/],
+  'an Error': [new TypeError('secret'), /it is an Error \(TypeError\)/],
+  'an Error of another realm': [runInNewContext('new Error("secret")'), /it is an Error/],
+  'a Map': [new Map([[1, 2]]), /it is a Map: read it into/],
+  'a Set': [new Set([1]), /it is a Set: read it into/],
+  'a WeakMap': [new WeakMap(), /it is a WeakMap, of which JSON keeps nothing/],
+  'a RegExp': [/x/, /it is a RegExp/],
+  'an object of a class whose fields are private': [new (class Hidden { #secret = 1; get secret (): number { return this.#secret } })(), /it is a Hidden, of which/],
   'a Blob': [new Blob(['x']), /Blob: await its arrayBuffer/]
 }
 

@@ -3,7 +3,8 @@
  */
 import type { TestContext } from 'node:test'
 import { Heartbeat } from '../../../src/core/heartbeat.js'
-import type { HeartbeatJournal, Pulse } from '../../../src/core/heartbeat.js'
+import type { HeartbeatJournal } from '../../../src/core/heartbeat.js'
+import type { Pulse } from '../../../src/core/pulse.js'
 import type { Cadence, Peer, Wire } from '../../../src/core/peer.js'
 import { Wheel } from '../../../src/core/time/wheel.js'
 import { Clock } from '../clock.js'
@@ -11,7 +12,6 @@ import { Clock } from '../clock.js'
 export const SLOT = 10
 export const CADENCE: Cadence = { interval: 1000, timeout: 500 }
 export const STALL = 3000
-export const CLOSE = 200
 
 /** A peer in ten lines: it answers while it is alive. */
 export class Fake implements Peer, Wire {
@@ -20,8 +20,8 @@ export class Fake implements Peer, Wire {
   alive = true
   bytesHeard = 0
   room = 0
-  unconfirmed = 0
-  now: 'reading' | 'paused' | 'closing' = 'reading'
+  /** Whether nobody listens to it. */
+  stopped = false
   protected = false
   peeking = false
   buffered = 0
@@ -31,20 +31,17 @@ export class Fake implements Peer, Wire {
   ahead = 0
   lostAt: number | null = null
   stalledAt: number | null = null
-  closingAt: number | null = null
   readonly asks: number[] = []
   readonly clock: Clock
 
   constructor (clock: Clock) { this.clock = clock }
 
   heard (): number { return this.bytesHeard }
-  backlog (): number { return this.unconfirmed }
-  phase (): Fake['now'] { return this.now === 'paused' && this.peeking ? 'reading' : this.now }
+  get paused (): boolean { return this.stopped && !this.peeking }
   peek (on: boolean): boolean { this.peeking = on; return true }
   advance (): number { return this.room }
   span (): number { return this.ahead }
   waiting (): number { return this.buffered }
-  closing (): void { this.closingAt ??= this.clock.ms }
   beatenAt (ping: number): number { return this.inside ? NaN : this.writtenAt ?? this.asks[ping - 1] ?? -Infinity }
   lost (): void { this.lostAt = this.clock.ms }
   stalled (): void { this.stalledAt = this.clock.ms }
@@ -52,7 +49,7 @@ export class Fake implements Peer, Wire {
   beat (): number {
     this.asks.push(this.clock.ms)
     // A paused peer answers too, but nobody reads it.
-    if (this.alive && this.phase() === 'reading') setTimeout(() => { this.bytesHeard += 10 }, 1)
+    if (this.alive && !this.paused) setTimeout(() => { this.bytesHeard += 10 }, 1)
     return this.asks.length
   }
 }
@@ -71,7 +68,7 @@ export function world (t: TestContext, slot = SLOT): World {
   const clock = new Clock(t)
   const wheel = new Wheel(slot, clock.now)
   const counts = new Counts()
-  const heartbeat = new Heartbeat(wheel, { stallTimeout: STALL, closeTimeout: CLOSE }, counts, clock.now)
+  const heartbeat = new Heartbeat(wheel, STALL, counts, clock.now)
   t.after(() => { heartbeat.stop(); wheel.stop() })
   return { clock, wheel, heartbeat, counts }
 }

@@ -10,7 +10,7 @@ function open (pings: Pings, now: number, written: number, given = written): Buf
   return payload
 }
 
-const answered = (pings: Pings, payload: Buffer, now: number): boolean => !Number.isNaN(pings.answer(payload, now))
+const answered = (pings: Pings, payload: Buffer, now: number): boolean => (pings.answer(payload, now) ?? NaN) >= 0
 
 test('a pong that echoes an open ping answers it, once', () => {
   const pings = new Pings()
@@ -63,66 +63,90 @@ test('the round trip is smoothed by an eighth', () => {
   assert.equal(pings.roundTrip, 90)
 })
 
-const PATIENCE = 1000
-
 /** Opens pings, one an ms, until there is no room for more. @param heard what is heard at the time */
-function fill (pings: Pings, heard = 0): Buffer[] {
+test('no more than 40 are known: past that one between two others is forgotten, never the first, and those that are left are spread', () => {
+  const pings = new Pings()
   const payloads: Buffer[] = []
-  for (let now = 0; now < 100 && pings.makeRoom(now, PATIENCE, heard); now++) payloads.push(open(pings, now, now))
-  return payloads
-}
-
-test('there is no room past 40 pings open, fewer than make a ws client end itself, until one is answered', () => {
-  const pings = new Pings()
-  const payloads = fill(pings)
-  assert.equal(payloads.length, 40)
-  assert.equal(answered(pings, payloads[9]!, 1), true)
-  assert.deepEqual([pings.makeRoom(50, PATIENCE, 0), pings.waiting], [true, 30])
-})
-
-test('whoever is heard and answers none is pinged on: the oldest is given up when it is older than the time to answer', () => {
-  const pings = new Pings()
-  const payloads = fill(pings)
-  assert.equal(pings.makeRoom(PATIENCE - 1, PATIENCE, 1), false, 'it may yet be answered')
-  assert.equal(pings.makeRoom(PATIENCE, PATIENCE, 1), true)
-  assert.equal(pings.waiting, 39)
-  assert.equal(answered(pings, payloads[0]!, PATIENCE), false, 'an answer to it proves nothing any more')
-  assert.equal(answered(pings, payloads[1]!, PATIENCE), true)
-})
-
-test('whoever is not heard at all gets no more than 40, however old they are', () => {
-  const pings = new Pings()
-  fill(pings, 7)
-  assert.equal(pings.makeRoom(100 * PATIENCE, PATIENCE, 7), false)
+  for (let i = 0; i < 40; i++) payloads.push(open(pings, i, 100 * i))
   assert.equal(pings.waiting, 40)
-  assert.equal(pings.makeRoom(100 * PATIENCE, PATIENCE, 8), true)
+  // These are closest: they have nothing between them.
+  for (let i = 0; i < 100; i++) payloads.push(open(pings, 40 + i, 3900))
+  assert.deepEqual([pings.waiting, pings.ahead(4000)], [40, 0])
+  for (let i = 0; i < 39; i++) assert.equal(answered(pings, payloads[i]!, 1000), true, `ping ${i}`)
+  assert.equal(answered(pings, payloads[39 + 50]!, 1000), false, 'one that was forgotten')
+  assert.equal(answered(pings, payloads.at(-1)!, 1000), true, 'the newest says all that those before it would have')
+  assert.deepEqual([pings.confirmed, pings.waiting], [3900, 0])
 })
 
-test('of a slow line that answers, no ping is given up while it is on its way to it', () => {
+test('however much is on its way, what is known is spread over it', () => {
+  const pings = new Pings()
+  const payloads: Buffer[] = []
+  for (let i = 0; i < 400; i++) payloads.push(open(pings, i, 100 * i))
+  let confirmed = 0
+  for (const payload of payloads) {
+    if (!answered(pings, payload, 1000)) continue
+    assert.ok(pings.confirmed - confirmed <= 2 * 100 * 400 / 40, `${pings.confirmed - confirmed} bytes in one`)
+    confirmed = pings.confirmed
+  }
+  assert.equal(confirmed, 39_900)
+})
+
+test('a slow line that answers is seen to take what comes, though it is pinged twice as often as it answers', () => {
   const pings = new Pings()
   const gap = 256 * 1024
-  let [written, heard] = [0, 0]
+  let written = 0
   const payloads: Buffer[] = []
-  const send = (now: number): void => { if (pings.makeRoom(now, PATIENCE, heard)) payloads.push(open(pings, now, written += gap)) }
+  const send = (now: number): void => { payloads.push(open(pings, now, written += gap)) }
   for (let i = 0; i < 40; i++) send(0)
-  // 32 kbit/s, and it is pinged twice as often as it answers.
-  const each = gap / 4
-  for (let i = 1; i <= 30; i++) {
-    send((i - 0.5) * each)
-    send(i * each - 1)
-    heard++
-    assert.equal(answered(pings, payloads[i - 1]!, i * each), true, `ping ${i}`)
+  let unseen = 0
+  for (let i = 1; i <= 200; i++) {
+    send(i)
+    send(i)
+    unseen = answered(pings, payloads[i - 1]!, i) ? 0 : unseen + 1
+    assert.ok(unseen < 2 + i / 20, `${unseen} in a row`)
   }
 })
 
-test('what was before a ping that was given up counts as on its way no more', () => {
+test('how many went out since anything was heard', () => {
   const pings = new Pings()
-  pings.makeRoom(0, PATIENCE, 0)
-  open(pings, 0, 500)
-  fill(pings)
-  assert.deepEqual([pings.unconfirmed(2000), pings.ahead(2000)], [2000, 500])
-  pings.makeRoom(PATIENCE, PATIENCE, 1)
-  assert.deepEqual([pings.unconfirmed(2000), pings.confirmed], [1500, 0])
+  assert.equal(pings.unheard(0), 0)
+  for (let i = 0; i < 50; i++) open(pings, i, i)
+  assert.deepEqual([pings.unheard(0), pings.unheard(1), pings.unheard(1)], [50, 0, 0])
+  open(pings, 51, 51)
+  assert.equal(pings.unheard(1), 1)
+})
+
+test('a suspect whose ping was forgotten has the time of the next', () => {
+  const pings = new Pings()
+  for (let i = 0; i < 40; i++) open(pings, 10 * i, 100 * i)
+  const suspect = 38
+  assert.equal(pings.writtenAt(suspect), 370)
+  for (let i = 40; i < 60; i++) open(pings, 10 * i, 3700)
+  assert.equal(pings.writtenAt(suspect) >= 370, true)
+})
+
+test('the pong to a ping that was forgotten is ours, once, and says nothing new; one that comes again, or out of order, is not', () => {
+  const pings = new Pings()
+  const payloads: Buffer[] = []
+  for (let i = 0; i < 80; i++) payloads.push(open(pings, i, 100 * Math.min(i, 39)))
+  const said = payloads.map((payload) => pings.answer(payload, 100))
+  assert.equal(said.filter((roundTrip) => roundTrip === null).length, 40)
+  assert.equal(said.some(Number.isNaN), false)
+  assert.equal(pings.confirmed, 3900)
+  for (const payload of payloads) assert.equal(Number.isNaN(pings.answer(payload, 100)), true)
+  const forged = Buffer.from(payloads[0]!)
+  forged.writeUInt32BE(81, 4)
+  assert.equal(Number.isNaN(pings.answer(forged, 100)), true)
+})
+
+test('one who asks while none can go out is owed a ping', async () => {
+  const pings = new Pings()
+  const asked = pings.ask(() => {})
+  assert.equal(pings.owed, true)
+  const payload = open(pings, 5, 5)
+  assert.equal(pings.owed, false)
+  pings.answer(payload, 12)
+  assert.equal(await asked, 7)
 })
 
 test('a ping that waits for us has no time until it is written, and no round trip before that', () => {

@@ -43,3 +43,16 @@ test('who takes no room leaves it to the others, who takes back that it waits is
   waits.changed()
   assert.deepEqual(called, ['a', 'c', 'd', 'e'])
 })
+
+test('what one of them throws keeps nobody else waiting, and comes out where the app can see it', async (t) => {
+  const { waits, of: connection } = setUp()
+  const called: string[] = []
+  waits.forRoom(() => { throw new Error('of the app') })
+  waits.forRoom(() => { called.push('b') })
+  connection.transport.bufferedBytes = 0
+  const immediates: Array<() => void> = []
+  t.mock.method(globalThis, 'setImmediate', (callback: () => void) => { immediates.push(callback) })
+  waits.changed()
+  assert.deepEqual(called, ['b'])
+  assert.throws(() => { for (const callback of immediates) callback() }, { message: 'of the app' })
+})

@@ -132,6 +132,57 @@ test('refused upgrades are one line a window for each limit, and a count', (t) =
   assert.deepEqual(above().slice(2).map(({ fields }) => fields), [{ refused: { connections: 1000, origins: 1 } }])
 })
 
+test('what peers do again and again is a warning at once, then one a window that says how often, and for how many connections', (t) => {
+  const { log, above } = keep(t)
+  for (let i = 0; i < 1000; i++) log.warned('full', i % 4)
+  const [first, ...others] = above()
+  assert.deepEqual([first!.level, first!.fields, others], ['warn', { times: 1, connections: 1 }, []])
+  assert.match(first!.message, /^lifeline: .*backpressure\.limit.*: 1 since the last line for 1 connection$/)
+  t.mock.timers.tick(SUMMARY_WINDOW)
+  t.mock.timers.tick(SUMMARY_WINDOW)
+  assert.deepEqual(above().slice(1).map(({ level, fields }) => [level, fields]), [['warn', { times: 999, connections: 4 }]])
+  log.warned('full', 9)
+  t.mock.timers.tick(SUMMARY_WINDOW)
+  assert.deepEqual(above().slice(2).map(({ fields }) => fields), [{ times: 1, connections: 1 }])
+  t.mock.timers.tick(10 * SUMMARY_WINDOW)
+  assert.equal(above().length, 3)
+  log.warned('full', 9)
+  assert.equal(above().length, 4, 'after a quiet window it is told at once')
+  log.close()
+})
+
+test('between two warnings of a kind lies a whole window, whenever in one it begins', (t) => {
+  const { log, lines } = keep(t)
+  const at: number[] = []
+  log.closed(null, reset)
+  for (let second = 0; second < 600; second++) {
+    const before = lines.length
+    if (second >= 50) for (let i = 0; i < 10; i++) log.warned('payload', second)
+    t.mock.timers.tick(1000)
+    if (lines.slice(before).some(({ level }) => level === 'warn')) at.push(second)
+  }
+  assert.ok(at.length >= 9, String(at))
+  for (const [i, second] of at.slice(1).entries()) assert.ok((second - at[i]!) * 1000 >= SUMMARY_WINDOW, String(at))
+  log.close()
+  assert.equal(lines.reduce((sum, { fields }) => sum + Number(fields.times ?? 0), 0), 5500, 'all are told')
+})
+
+test('each kind of warning has its own line and names its option; of connections without end a thousand are remembered', (t) => {
+  const { log, above } = keep(t)
+  for (let fd = 1; fd <= 5000; fd++) {
+    log.warned('payload', fd)
+    log.warned('address', null, `"${fd}"`)
+  }
+  assert.deepEqual(above().map(({ level, fields }) => [level, fields]), [['warn', { times: 1, connections: 1 }], ['warn', { times: 1 }]])
+  assert.match(above()[0]!.message, /limits\.payload/)
+  assert.match(above()[1]!.message, /limits\.perAddress.*: 1 since the last line, such as "1"$/)
+  log.close()
+  assert.deepEqual(above().slice(2).map(({ fields }) => fields), [{ times: 4999, connections: 1000 }, { times: 4999 }])
+  assert.match(above()[3]!.message, /such as "5000"$/)
+  t.mock.timers.tick(10 * SUMMARY_WINDOW)
+  assert.equal(above().length, 4)
+})
+
 test('a logger that throws, as on a full disk, is survived', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const full = (): never => { throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' }) }
@@ -140,6 +191,7 @@ test('a logger that throws, as on a full disk, is survived', (t) => {
   log.closed(null, reset)
   log.failed(fd, null, new Error('boom'))
   log.refused('origins', 'a stranger')
+  log.warned('full', fd)
   t.mock.timers.tick(SUMMARY_WINDOW)
   log.close()
 })

@@ -42,8 +42,10 @@ function setUp ({ connections = Infinity, perAddress = Infinity, rule = null, ru
     admission.ask({
       request,
       reply: reply as unknown as FastifyReply,
+      origin: 'origin' in more ? more.origin as string : request.headers.origin,
+      refusals: { origins: 'No page of yours', unknown: 'Could not be checked' },
       waits: () => !came.gone,
-      enter: (leave) => {
+      enter: ({ leave }) => {
         came.let = 'in'
         came.leave = leave ?? (() => {})
       },
@@ -55,6 +57,13 @@ function setUp ({ connections = Infinity, perAddress = Infinity, rule = null, ru
   const settled = (): Promise<void> => new Promise((resolve) => { setImmediate(resolve) })
   return { come, errors, lines, tally, settled, log }
 }
+
+test('the log names the page that was judged, whichever header it came in', () => {
+  const { come, lines } = setUp({ rule: (origin: unknown) => origin !== 'https://old.example' })
+  come({ socket: {} }, { headers: {}, origin: 'https://old.example' })
+  assert.equal(lines.length, 1)
+  assert.match(lines[0]!, /the origin "https:\/\/old\.example" is none of those/)
+})
 
 const unsure: Record<string, () => unknown> = {
   'gives a Promise whose then throws': () => Object.assign(Promise.resolve(true), { then () { throw new Error('hunter2') } }),
@@ -94,7 +103,7 @@ for (const [what, rule] of Object.entries(unsure)) {
     const came = [come(), come(), come()]
     await settled()
     for (const { answer, let: entered, proceeded } of came) {
-      assert.deepEqual(answer, { status: 403, body: { statusCode: 403, error: 'Forbidden', message: 'This origin may not open a WebSocket here' } })
+      assert.deepEqual(answer, { status: 403, body: { statusCode: 403, error: 'Forbidden', message: 'No page of yours' } })
       assert.deepEqual([entered, proceeded], [null, 0])
     }
     assert.deepEqual(errors.map(({ code }) => code), Array(3).fill('FST_ERR_LIFELINE_ORIGINS'))
@@ -197,7 +206,7 @@ test('who cannot be looked up in the options of its route is refused with a fixe
   const wrong = new Error('hunter2')
   const { come, errors } = setUp({ ruleOf: () => { throw wrong } })
   const came = come()
-  assert.deepEqual(came.answer, { status: 500, body: { statusCode: 500, error: 'Internal Server Error', message: 'This upgrade could not be checked' } })
+  assert.deepEqual(came.answer, { status: 500, body: { statusCode: 500, error: 'Internal Server Error', message: 'Could not be checked' } })
   assert.equal(came.proceeded, 0)
   assert.deepEqual(errors, [wrong])
 })
@@ -208,7 +217,7 @@ test('an address that cannot be read refuses, whatever was thrown, also where no
     for (const limits of [{ perAddress: 5 }, { connections: 5 }, {}]) {
       const { come, errors } = setUp(limits)
       const came = come({ socket: {} }, hostile)
-      assert.deepEqual([came.answer?.status, came.answer?.body.message, came.proceeded], [500, 'This upgrade could not be checked', 0])
+      assert.deepEqual([came.answer?.status, came.answer?.body.message, came.proceeded], [500, 'Could not be checked', 0])
       assert.deepEqual(errors.map(({ code }) => code), ['FST_ERR_LIFELINE_ADDRESS'])
     }
   }
@@ -222,10 +231,27 @@ test('those who have no address of their own, as behind a Unix socket, are one; 
   assert.equal(come({}).let, 'in')
 })
 
-test('the page is named by Sec-WebSocket-Origin in the protocol\'s version 8', () => {
-  const asked: unknown[] = []
-  const { come } = setUp({ rule: (origin: unknown) => asked.push(origin) > 0 })
-  come({ socket: {} }, { headers: { 'sec-websocket-origin': 'https://old.example' } })
-  come({ socket: {} }, { headers: {} })
-  assert.deepEqual(asked, ['https://old.example', undefined])
+test('clients whose address cannot be read count as one, and are told as a warning that does not fill the log', () => {
+  const { come, lines, log } = setUp({ perAddress: 2 })
+  const written = ['1:2:3:4:5:6:7:8::9:0', 'unknown', '', `a\n${'A'.repeat(10_000)}`]
+  const came = written.map((ip) => come({ socket: {} }, { ip }))
+  assert.deepEqual(came.map(({ answer }) => answer?.status), [undefined, undefined, 429, 429])
+  assert.deepEqual(lines.slice(0, 2), [
+    'lifeline: the address of a client cannot be read, so it counts as one with all others of that kind (limits.perAddress): 1 since the last line, such as "1:2:3:4:5:6:7:8::9:0"',
+    'lifeline: an upgrade was refused: limits.perAddress, 2, is reached for clients whose address cannot be read, such as none at all, as on a Unix socket'
+  ])
+  came[0]!.leave()
+  assert.equal(come({ socket: {} }, { ip: written[3] }).let, 'in')
+  log.close()
+  assert.match(lines.at(-1)!, /4 since the last line, such as "a\\nA{198}"$/)
+})
+
+test('where nobody counts by the address, or its client has left, none is told as unreadable', async () => {
+  const { come, lines } = setUp({ connections: 5 })
+  assert.equal(come({ socket: {} }, { ip: 'unknown' }).let, 'in')
+  assert.deepEqual(lines, [])
+  const counting = setUp({ perAddress: 5, rule: async () => true })
+  counting.come({ socket: {} }, { ip: undefined }).gone = true
+  await counting.settled()
+  assert.deepEqual(counting.lines, [])
 })

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { constants } from 'node:buffer'
+import { EventEmitter } from 'node:events'
 import { test } from 'node:test'
+import WebSocket from 'ws'
 import { defaults, readOptions, readRouteOptions } from '../../../src/plugin/options.js'
 import type { LifelineOptions } from '../../../src/plugin/options.js'
 
@@ -20,13 +22,13 @@ function breaks (options: unknown, ...parts: string[]): void {
 }
 
 const fromOne = ['heartbeat.interval', 'heartbeat.timeout', 'backpressure.stallTimeout', 'closeTimeout', 'upgradeTimeout', 'limits.payload', 'backpressure.limit', 'backpressure.total', 'limits.connections', 'limits.perAddress', 'limits.firstMessage', 'receipts.limit', 'receipts.messages', 'maxAge']
-const fromZero = ['shutdown.window', 'shutdown.timeout', 'shutdown.reconnect', 'backpressure.low']
+const fromZero = ['shutdown.window', 'shutdown.timeout', 'shutdown.reconnect.after', 'shutdown.reconnect.within', 'backpressure.low']
 const offByInfinity = ['backpressure.total', 'limits.connections', 'limits.perAddress', 'limits.firstMessage', 'maxAge']
 const rates = ['limits.messageRate', 'limits.byteRate', 'limits.pongRate']
 const times = [...fromOne, ...fromZero].filter((path) => !/payload|limit|total|low|receipts/.test(path) || path === 'limits.firstMessage')
 
 /** All defaults, as they are read. */
-const whole = { ...defaults, origins: null, receipts: null }
+const whole = { ...defaults, origins: null, receipts: null, on: null, message: null, serializeData: null }
 
 test('a message may be no larger than a string', () => {
   const { MAX_STRING_LENGTH: most } = constants
@@ -37,6 +39,12 @@ test('a message may be no larger than a string', () => {
 
 test('no options are all defaults', () => {
   assert.deepEqual(read({}), whole)
+})
+
+test('an option that is undefined is its default', () => {
+  const settings = readOptions({ heartbeat: { interval: undefined }, limits: { payload: undefined } } as never)
+  assert.equal(settings.heartbeat!.interval, 20_000)
+  assert.equal(settings.limits.payload, 1_048_576)
 })
 
 test('every default may be said', () => {
@@ -65,6 +73,10 @@ test('a mistake is one inherited, too, and so is an option that cannot be read',
   breaks({ nonsense: undefined }, 'option "nonsense" does not exist')
   breaks(JSON.parse('{"__proto__": {"heartbeat": false}}'), 'option "__proto__" does not exist')
   breaks({ get limits () { throw new Error('no') } }, 'the options cannot be read: Error: no')
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+  breaks(proxy, 'the options cannot be read: TypeError')
+  breaks({ limits: proxy }, 'the options cannot be read: TypeError')
 })
 
 test('an option is read once: what is checked is what holds', () => {
@@ -75,6 +87,61 @@ test('an option is read once: what is checked is what holds', () => {
   const { origins } = readOptions({ origins: list })
   list.push('https://b.example')
   assert.deepEqual(['https://a.example', 'https://b.example'].map((origin) => origins!(origin, {} as never)), [true, false])
+})
+
+test('what is for ws is read once as well, and kept as it was', () => {
+  let reads = 0
+  const given = { perMessageDeflate: true, get maxPayload () { return reads++ === 0 ? 1000 : 'none' } }
+  const { options } = readOptions({ websocket: { options: given as never } }).websocket
+  given.perMessageDeflate = false
+  assert.deepEqual([options, reads], [{ perMessageDeflate: true, maxPayload: 1000 }, 1])
+})
+
+test('what ws reads again for each connection is kept as it was, too', () => {
+  const given = { threshold: 10, zlibDeflateOptions: { level: 1 }, zlibInflateOptions: { chunkSize: 100 } }
+  const { options } = readOptions({ websocket: { options: { perMessageDeflate: given } } }).websocket
+  const before = structuredClone(given)
+  given.threshold = 20
+  given.zlibDeflateOptions.level = given.zlibInflateOptions.chunkSize = 9
+  assert.deepEqual(options!.perMessageDeflate, before)
+})
+
+test('so is what ws is given by a class, or inherits; what is undefined was left out', () => {
+  const { server } = { server: new EventEmitter() }
+  for (const options of [
+    Object.create({ perMessageDeflate: true, server, ofANewerOne: 1 }),
+    new (class { ofANewerOne = 1; get perMessageDeflate () { return true } get server () { return server } get WebSocket () { return undefined } })(),
+    { perMessageDeflate: true, server, ofANewerOne: 1, other: undefined }
+  ]) {
+    const read = readOptions({ websocket: { options } }).websocket.options as unknown as Record<string, unknown>
+    assert.deepEqual({ ...read }, { perMessageDeflate: true, server, ofANewerOne: 1 })
+    assert.equal(read.server, server)
+  }
+})
+
+function revoked (): object {
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+  return proxy
+}
+
+test('what is for ws, and is read here, is checked', () => {
+  class Sub extends WebSocket {}
+  for (const options of [{ closeTimeout: 1 }, { closeTimeout: 2 ** 31 - 1 }, { autoPong: false }, { WebSocket: Sub }, { server: null }]) read({ websocket: { options } })
+  const wrong: Record<string, [string, unknown[]]> = {
+    closeTimeout: ['must be', ['500', NaN, Infinity, -1, 0, {}, null, 2 ** 31]],
+    autoPong: ['must be boolean', [0, 'false', null]],
+    WebSocket: ['must be a class that extends the WebSocket of ws', [null, {}, class {}, () => {}, EventEmitter]],
+    server: ['must be an HTTP server', [false, {}, 3000, revoked()]],
+    noServer: ['must be left out', [true, false, null]],
+    port: ['must be left out', [3000]]
+  }
+  for (const [name, [rule, values]] of Object.entries(wrong)) {
+    for (const value of values) {
+      breaks({ websocket: { options: { [name]: value } } }, `option "websocket.options.${name}" ${rule}`, '(received ')
+    }
+  }
+  breaks({ websocket: { options: { closeTimeout: '500' } } }, 'option "websocket.options.closeTimeout" must be integer (received "500")')
 })
 
 for (const path of [...fromOne, ...fromZero]) {
@@ -103,8 +170,9 @@ for (const path of [...fromOne, ...fromZero]) {
 
   test(`${path} is taken, and nothing else changes`, () => {
     const settings = read(nest(path, 42)) as Record<string, unknown>
-    const [name, member] = path.split('.') as [keyof typeof defaults, string | undefined]
-    const expected = member === undefined ? 42 : { ...defaults[name] as object, [member]: 42 }
+    const [name, ...members] = path.split('.') as [keyof typeof defaults, ...string[]]
+    const changed = (value: unknown, [member, ...inner]: string[]): unknown => member === undefined ? 42 : { ...value as object, [member]: changed((value as Record<string, unknown>)[member], inner) }
+    const expected = changed(defaults[name], members) as object
     // A quarter of the limit, unless it is given.
     if (path === 'backpressure.limit') Object.assign(expected, { low: 10 })
     assert.deepEqual(settings, { ...whole, [name]: expected })
@@ -132,7 +200,7 @@ test('limits.policy is pause or close', () => {
 test('origins that no browser sends are refused, and the message says what is right', () => {
   breaks({ origins: 'https://app.example/' }, 'option "origins" must be false, an origin as browsers send it', '(received "https://app.example/")')
   breaks({ origins: true }, 'option "origins"', '(received true)')
-  breaks({ origins: ['*'] }, 'option "origins"', '(received an array)')
+  breaks({ origins: [] }, 'option "origins" must be', '(received an array)')
 })
 
 for (const path of fromZero) {
@@ -151,7 +219,7 @@ for (const [value, shown] of [[true, 'true'], [null, 'null'], [5, '5'], ['off', 
   test(`heartbeat: ${shown} is refused`, () => { breaks({ heartbeat: value }, 'option "heartbeat" must be', `(received ${shown})`) })
   if (value !== true) test(`receipts: ${shown} is refused`, () => { breaks({ receipts: value }, 'option "receipts" must be', `(received ${shown})`) })
   for (const name of ['backpressure', 'shutdown', 'limits', 'websocket']) {
-    test(`${name}: ${shown} is refused`, () => { breaks({ [name]: value }, `option "${name}" must be object`, `(received ${shown})`) })
+    test(`${name}: ${shown} is refused`, () => { breaks({ [name]: value }, `option "${name}" must be an object`, `(received ${shown})`) })
   }
 }
 
@@ -172,7 +240,6 @@ test('options of @fastify/websocket are passed on as they are; handlers must be 
   const websocket = { options: { maxPayload: 5, anything: true }, errorHandler () {}, preClose () {} }
   const passed = (read({ websocket }) as { websocket: typeof websocket }).websocket
   assert.deepEqual(passed, websocket)
-  assert.equal(passed.options, websocket.options)
   for (const maxPayload of [0, Infinity, undefined]) read({ websocket: { options: { maxPayload } } })
   // ws would take each of them for "no limit".
   for (const [maxPayload, shown] of [[-1, '-1'], [NaN, 'NaN'], ['1 MB', '"1 MB"'], [2 ** 31, '2147483648']] as const) {
@@ -180,7 +247,7 @@ test('options of @fastify/websocket are passed on as they are; handlers must be 
   }
   breaks({ websocket: { errorHandler: 'log' } }, 'option "websocket.errorHandler" must be a function', '(received "log")')
   breaks({ websocket: { preClose: 1 } }, 'option "websocket.preClose" must be a function', '(received 1)')
-  breaks({ websocket: { options: 1 } }, 'option "websocket.options" must be object', '(received 1)')
+  breaks({ websocket: { options: 1 } }, 'option "websocket.options" must be an object', '(received 1)')
 })
 
 test('a mistake in a route names the route', () => {
@@ -188,14 +255,29 @@ test('a mistake in a route names the route', () => {
   for (const [options, said] of [
     [{ heartbeat: { interval: 0 } }, 'option "heartbeat.interval" must be >= 1 (received 0)'],
     [{ heartbeat: true }, 'option "heartbeat" must be false or an object (received true)'],
-    [{ closeTimeout: 5 }, 'option "closeTimeout" does not exist (received 5); known here: heartbeat, receipts, origins, maxAge, limits'],
-    [{ limits: { payload: 5 } }, 'option "limits.payload" does not exist (received 5); known here: messageRate, byteRate, pongRate, firstMessage, policy'],
+    [{ closeTimeout: 5 }, 'option "closeTimeout" cannot be set for a route: set it where the plugin is registered (received 5); known here: heartbeat, receipts, fragments, origins, maxAge, limits, message, codec, onInvalid, on'],
+    [{ hartbeat: 5 }, 'option "hartbeat" does not exist (received 5); known here: heartbeat, receipts, fragments, origins, maxAge, limits, message, codec, onInvalid, on'],
+    [{ heartbeat: { payload: 5 } }, 'option "heartbeat.payload" does not exist (received 5); known here: interval, timeout'],
+    [{ receipts: 'yes' }, 'option "receipts" must be true, false or an object (received "yes")'],
+    [{ heartbeat: 'yes' }, 'option "heartbeat" must be false or an object (received "yes")'],
+    [{ limits: true }, 'option "limits" must be an object (received true)'],
+    [{ maxAge: 'long' }, 'option "maxAge" must be integer, or Infinity (received "long")'],
+    [{ limits: { payload: 5 } }, 'option "limits.payload" cannot be set for a route: set it where the plugin is registered (received 5); known here: messageRate, byteRate, pongRate, firstMessage, policy'],
     [{ maxAge: 0 }, 'option "maxAge" must be >= 1 (received 0)'],
-    [null, 'the options must be object (received null)'],
-    ['off', 'the options must be object (received "off")']
+    [null, 'the options must be an object (received null)'],
+    ['off', 'the options must be an object (received "off")']
   ] as const) {
     assert.throws(() => readRouteOptions(options, '/live', settings), { code: 'FST_ERR_LIFELINE_OPTION', message: `fastify-lifeline: route /live, config.lifeline: ${said}` })
   }
+})
+
+test('a mistake in the options of the plugin says what may be, and where', () => {
+  breaks({ receipts: 5 }, 'option "receipts" must be true, false or an object (received 5)')
+  breaks({ websocket: { options: { perMessageDeflate: 'yes' } } }, 'option "websocket.options.perMessageDeflate" must be true, false or an object (received "yes")')
+  breaks({ message: {} }, 'option "message" is set for a route: config: { lifeline: … } (received an object); known here: heartbeat,')
+  breaks({ on: {} }, 'option "on" is set for a route')
+  breaks({ limits: { connections: 'x' } }, 'option "limits.connections" must be integer, or Infinity (received "x")')
+  breaks({ closeTimeout: '5s' }, 'option "closeTimeout" must be integer (received "5s")')
 })
 
 test('a route\'s heartbeat is the plugin\'s where it does not say otherwise', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { FastifyRequest } from 'fastify'
-import { isOrigins, readOrigins } from '../../../src/plugin/origins.js'
+import { isOrigins, readOrigins, sameOrigins } from '../../../src/plugin/origins.js'
 import type { Origins } from '../../../src/plugin/origins.js'
 
 const allows = (origins: Origins, origin: string | undefined): unknown => readOrigins(origins)!(origin, {} as FastifyRequest)
@@ -32,4 +32,15 @@ test('off is null, and a function is asked itself', () => {
   assert.equal(readOrigins(false), null)
   assert.equal(readOrigins(undefined), null)
   assert.equal(allows((origin) => origin === undefined, undefined), true)
+})
+
+test('rules made of the same are the same, though each is a function of its own', () => {
+  const rule = (): boolean => true
+  const same = (one: Origins | false, other: Origins | false): boolean => sameOrigins(readOrigins(one), readOrigins(other))
+  for (const [one, other] of [[false, false], [rule, rule], ['https://a.example', ['https://a.example']], [[/a/i, 'null'], [/a/i, 'null']]] as const) {
+    assert.equal(same(one, other), true, String(one))
+  }
+  for (const [one, other] of [[false, 'null'], ['null', false], [rule, () => true], ['null', rule], [rule, 'null'], [/a/, /a/i], [['null', 'https://a.example'], 'null']] as const) {
+    assert.equal(same(one, other), false, String(one))
+  }
 })

@@ -56,7 +56,7 @@ function world (t: TestContext): { pass: (ms: number) => Promise<void>, life: (p
   return { pass, life, now: () => ms, stall: (time) => { ms += time } }
 }
 
-const options = { window: 0, timeout: 1000, reconnect: 0, closeTimeout: 500 }
+const options = { window: 0, timeout: 1000, reconnect: { after: 0, within: 0 }, closeTimeout: 500 }
 
 function run (lives: FakeLife[], given = options): { shutdown: Shutdown, done: { at: boolean } } {
   const shutdown = new Shutdown(given, () => lives as unknown as Array<Life<Named>>)
@@ -162,15 +162,15 @@ test('a second run joins the first', (t) => {
   assert.equal(shutdown.run(), shutdown.run())
 })
 
-test('each client is told another time to come back, all of them within `reconnect` (field 11)', (t) => {
+test('each client is told another time to come back, none before `reconnect.after`, and all of them `within` from then (field 11)', (t) => {
   const { life } = world(t)
   const lives = Array.from({ length: 100 }, () => life({}))
-  run(lives, { ...options, reconnect: 5000 })
+  run(lives, { ...options, reconnect: { after: 3000, within: 5000 } })
   const delays = lives.map(({ said: [said] }) => {
     const { code, retryAfter } = said as Said
     assert.equal(code, 1012)
     return retryAfter!
   })
   assert.equal(new Set(delays).size, 100)
-  assert.ok(delays.every((delay, i) => delay >= i * 50 && delay <= (i + 1) * 50), String(delays))
+  assert.ok(delays.every((delay, i) => delay >= 3000 + i * 50 && delay <= 3000 + (i + 1) * 50), String(delays))
 })

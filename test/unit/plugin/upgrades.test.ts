@@ -1,68 +1,13 @@
 import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
-import { ServerResponse } from 'node:http'
 import type { IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
 import { Duplex, PassThrough } from 'node:stream'
 import { test } from 'node:test'
-import type { TestContext } from 'node:test'
-import { Journal } from '../../../src/life/journal.js'
-import type { Named } from '../../../src/life/journal.js'
-import { Log } from '../../../src/observe/log.js'
 import { Tally } from '../../../src/observe/tally.js'
 import { Wheel } from '../../../src/core/time/wheel.js'
 import { Upgrades } from '../../../src/plugin/upgrades.js'
-import type { UpgradesJournal } from '../../../src/plugin/upgrades.js'
-import { silent } from '../assembled.js'
 import { Clock } from '../clock.js'
-
-const SLOT = 10
-const TIMEOUT = 100
-const END = 50
-
-class FakeSocket extends EventEmitter {
-  bytesWritten: number
-  destroyed = false
-  writable = true
-  written = ''
-  read = false
-
-  constructor (before = 0) {
-    super()
-    this.bytesWritten = before
-  }
-
-  write (text: string): void {
-    this.written += text
-    this.bytesWritten += text.length
-  }
-
-  resume (): void { this.read = true }
-
-  destroySoon (): void { this.destroy() }
-
-  destroy (): void {
-    this.destroyed = true
-    this.writable = false
-  }
-}
-
-const counting = (tally: Tally): UpgradesJournal => new Journal<Named>(tally, new Log(silent), { tell () {}, listens: () => false })
-
-function setUp (t: TestContext): { clock: Clock, wheel: Wheel, server: EventEmitter, tally: Tally, upgrades: Upgrades, come: (socket?: FakeSocket) => { request: IncomingMessage, socket: FakeSocket } } {
-  const clock = new Clock(t)
-  const wheel = new Wheel(SLOT, clock.now)
-  const server = new EventEmitter()
-  const tally = new Tally()
-  const upgrades = new Upgrades(server, wheel, { decide: TIMEOUT, end: END }, counting(tally))
-  t.after(() => { upgrades.stop(); wheel.stop() })
-  const come = (socket = new FakeSocket()): { request: IncomingMessage, socket: FakeSocket } => {
-    const request = { headers: { upgrade: 'WebSocket' } } as IncomingMessage
-    server.emit('upgrade', request, socket, Buffer.alloc(0))
-    return { request, socket }
-  }
-  return { clock, wheel, server, tally, upgrades, come }
-}
+import { busy, counting, END, FakeSocket, setUp, SLOT, TIMEOUT } from './watched.js'
 
 test('an adopted socket is out of the ledger, and is left alone', (t) => {
   const { clock, wheel, upgrades, tally, come } = setUp(t)
@@ -97,6 +42,31 @@ test('a socket that got an answer instead of a connection is ended, once the ans
   assert.deepEqual(tally.upgrades, { refused: 1, timedOut: 0 })
 })
 
+test('who has hijacked a socket and ended it has its place until it is closed, and so much time for that', (t) => {
+  const { clock, upgrades, come } = setUp(t)
+  const { request, socket } = come()
+  let left = 0
+  upgrades.routed(request, { sent: true, raw: { headersSent: false, writableEnded: false } })
+  upgrades.admitted(request, () => { left++ })
+  socket.destroySoon = () => {}
+  Object.assign(socket, { writableEnded: true })
+  clock.pass(SLOT)
+  assert.deepEqual([upgrades.size, left, socket.destroyed], [0, 0, false])
+  clock.pass(END + SLOT)
+  assert.equal(socket.destroyed, true)
+  socket.emit('close')
+  assert.equal(left, 1)
+})
+
+test('what was written before Fastify was asked shortens nobody\'s time: it may be a 1xx answer', (t) => {
+  const { clock, upgrades, come } = setUp(t)
+  const { request, socket } = come()
+  socket.bytesWritten += 50
+  clock.pass(TIMEOUT - SLOT)
+  assert.equal(upgrades.adopt(request)?.socket, socket)
+  assert.equal(socket.destroyed, false)
+})
+
 test('when Fastify says that the answer is sent, the socket is ended at once', (t) => {
   const { upgrades, tally, come } = setUp(t)
   const { request, socket } = come()
@@ -126,14 +96,34 @@ test('an upgrade that nobody decides gets a 503 after upgradeTimeout', (t) => {
   assert.deepEqual(tally.upgrades, { refused: 1, timedOut: 1 })
 })
 
-test('a request for another upgrade, to h2c say, is given its time, and its answer is ended like any other', (t) => {
-  const { clock, upgrades, come } = setUp(t)
-  const { socket, request } = come()
-  request.headers.upgrade = 'h2c'
-  clock.pass(5 * TIMEOUT)
-  assert.deepEqual([socket.written, socket.destroyed], ['', false])
-  upgrades.answered(request)
-  assert.equal(socket.destroyed, true)
+test('an upgrade to whatever else that nobody decides gets its 503 as well', (t) => {
+  const { clock, tally, come } = setUp(t)
+  for (const other of ['h2c', 'websocket, h2c', 'foo']) come().request.headers.upgrade = other
+  clock.pass(TIMEOUT)
+  assert.deepEqual(tally.upgrades, { refused: 3, timedOut: 3 })
+})
+
+test('who has hijacked a socket has it, though nothing is written there yet; what @fastify/websocket hijacks is as undecided as before', (t) => {
+  const { clock, upgrades, tally, come } = setUp(t)
+  const [theirs, passed, gone] = [come(), come(), come()]
+  let left = 0
+  for (const { request } of [theirs, passed, gone]) {
+    upgrades.routed(request, { sent: true, raw: { headersSent: false, writableEnded: false } })
+    upgrades.admitted(request, () => { left++ })
+  }
+  upgrades.dispatched(passed.request)
+  upgrades.dispatched({} as IncomingMessage)
+  gone.socket.destroy()
+  clock.pass(SLOT)
+  assert.deepEqual([upgrades.size, left], [1, 1])
+  // Early hints went before it.
+  passed.socket.bytesWritten += 50
+  clock.pass(2 * TIMEOUT)
+  assert.deepEqual([theirs.socket.written, theirs.socket.destroyed, upgrades.size, left], ['', false, 0, 2])
+  assert.match(passed.socket.written, / 503 /)
+  assert.deepEqual(tally.upgrades, { refused: 2, timedOut: 1 })
+  theirs.socket.emit('close')
+  assert.equal(left, 3)
 })
 
 test('a client that leaves before the decision is forgotten', (t) => {
@@ -206,7 +196,7 @@ test('the timer runs while an upgrade is under way, and only then', (t) => {
 test('an answer that Fastify streams has its time as long as it grows, and no more', (t) => {
   const { clock, upgrades, come } = setUp(t)
   const { request, socket } = come()
-  upgrades.routed(request, { sent: true, raw: { headersSent: true } })
+  upgrades.routed(request, { sent: false, raw: { headersSent: true, writableEnded: false } })
   for (let i = 0; i < 10; i++) {
     socket.bytesWritten += 10
     clock.pass(TIMEOUT - SLOT)
@@ -272,7 +262,7 @@ test('whoever takes a socket gets it without a listener of ours, and never witho
   assert.deepEqual(adopted.socket.listeners('error'), [theirs])
   const [heard, unheard] = [come(), come()]
   for (const { request, socket } of [heard, unheard]) {
-    upgrades.routed(request, { sent: true, raw: { headersSent: false } })
+    upgrades.routed(request, { sent: true, raw: { headersSent: false, writableEnded: false } })
     socket.bytesWritten += 10
   }
   heard.socket.on('error', theirs)
@@ -288,13 +278,13 @@ test('behind a 1xx answer it is as undecided as before: it keeps its place and i
   const { clock, upgrades, tally, come } = setUp(t)
   const { request, socket } = come()
   let left = 0
-  upgrades.routed(request, { sent: false, raw: { headersSent: false } })
+  upgrades.routed(request, { sent: false, raw: { headersSent: false, writableEnded: false } })
   upgrades.admitted(request, () => { left++ })
   socket.bytesWritten += 50
   clock.pass(TIMEOUT - SLOT)
   assert.deepEqual([upgrades.size, upgrades.waits(request), left], [1, true, 0])
   const other = come()
-  upgrades.routed(other.request, { sent: false, raw: { headersSent: false } })
+  upgrades.routed(other.request, { sent: false, raw: { headersSent: false, writableEnded: false } })
   other.socket.bytesWritten += 50
   clock.pass(SLOT)
   assert.match(socket.written, / 503 /)
@@ -308,7 +298,7 @@ for (const [how, sent, event] of [['says so', true, 'error'], ['reads from it', 
     const [one, other] = [come(), come()]
     let left = 0
     for (const { request, socket } of [one, other]) {
-      upgrades.routed(request, { sent, raw: { headersSent: false } })
+      upgrades.routed(request, { sent, raw: { headersSent: false, writableEnded: false } })
       upgrades.admitted(request, () => { left++ })
       socket.on(event, () => {})
       socket.bytesWritten += 10
@@ -358,89 +348,4 @@ test('deadlines keep their time when the slots become shorter', (t) => {
   assert.equal(undecided.destroyed, false)
   clock.pass(2 * SLOT, 1)
   assert.equal(undecided.destroyed, true)
-})
-
-/** A socket that an earlier response has. @param end as Node.js does when that is whole */
-function busy (): { socket: FakeSocket, end: () => void } {
-  const socket = new FakeSocket()
-  const response = new ServerResponse({ method: 'GET' } as IncomingMessage)
-  response.assignSocket(socket as unknown as Socket)
-  return { socket, end: () => { response.detachSocket(socket as unknown as Socket) } }
-}
-
-test('an upgrade behind a response that is under way is refused at once, and answered and ended when that is whole', (t) => {
-  const { clock, wheel, upgrades, tally, come } = setUp(t)
-  const { socket, end } = busy()
-  const { request } = come(socket)
-  assert.deepEqual(tally.upgrades, { refused: 1, timedOut: 0 })
-  assert.deepEqual([upgrades.size, upgrades.has(request), socket.read], [0, false, true])
-  clock.pass(END - 2 * SLOT)
-  assert.deepEqual([socket.written, socket.destroyed], ['', false])
-  end()
-  clock.pass(SLOT)
-  assert.match(socket.written, /^HTTP\/1\.1 503 .*\r\n(.+\r\n)+\r\n$/)
-  assert.equal(socket.destroyed, true)
-  assert.deepEqual(tally.upgrades, { refused: 1, timedOut: 0 })
-  clock.pass(SLOT)
-  assert.equal(wheel.running, false)
-})
-
-test('a response that takes longer than the end is cut off, and nothing is written into it', (t) => {
-  const { clock, wheel, upgrades, come } = setUp(t)
-  const [late, stopped, gone] = [busy().socket, busy().socket, busy().socket]
-  for (const socket of [late, gone]) come(socket)
-  gone.emit('error', new Error('read ECONNRESET'))
-  assert.equal(gone.destroyed, true, 'guarded as any other')
-  clock.pass(END - SLOT)
-  assert.equal(late.destroyed, false)
-  clock.pass(2 * SLOT)
-  assert.deepEqual([late.destroyed, late.written, gone.written], [true, '', ''])
-  assert.equal(wheel.running, false)
-  come(stopped)
-  upgrades.stop()
-  assert.deepEqual([stopped.destroyed, stopped.written], [true, ''])
-})
-
-test('a stream that stands for a socket, as newer ones hand out for a request with a body, is as busy as that', (t) => {
-  const { server, upgrades, tally } = setUp(t)
-  const stream = new FakeSocket()
-  const request = { headers: { upgrade: 'websocket' }, socket: busy().socket as unknown as Socket } as IncomingMessage
-  server.emit('upgrade', request, stream, Buffer.alloc(0))
-  assert.deepEqual([upgrades.has(request), stream.destroyed, tally.upgrades.refused], [false, false, 1])
-})
-
-test('a socket that has been looked at is no response\'s: who comes next may have it', (t) => {
-  const { upgrades, come } = setUp(t)
-  const { socket, end } = busy()
-  end()
-  const { request } = come(socket)
-  assert.equal(upgrades.has(request), true)
-  assert.deepEqual(socket.eventNames(), ['error'], 'the guard alone')
-  new ServerResponse(request).assignSocket(socket as unknown as Socket)
-})
-
-test('what is refused behind a response reaches no listener that was shielded; everything else reaches all, in order', (t) => {
-  const { server, upgrades, come } = setUp(t)
-  const heard: unknown[] = []
-  const hear = (name: string) => function (this: unknown, ...args: unknown[]): string {
-    heard.push([name, this === server, args.length])
-    return name
-  }
-  const [first, second, third] = [hear('first'), hear('second'), hear('third')]
-  server.on('upgrade', first)
-  server.once('upgrade', second)
-  server.on('upgrade', third)
-  upgrades.shield()
-  assert.deepEqual(server.listeners('upgrade').slice(1), [first, second, third], 'they are seen as they were')
-  come()
-  assert.deepEqual(heard, [['first', true, 3], ['second', true, 3], ['third', true, 3]])
-  heard.length = 0
-  come(busy().socket)
-  assert.deepEqual(heard, [])
-  server.removeListener('upgrade', first)
-  come()
-  assert.deepEqual(heard, [['third', true, 3]], 'removed by reference')
-  server.removeListener('upgrade', third)
-  upgrades.stop()
-  assert.equal(server.listenerCount('upgrade'), 0)
 })

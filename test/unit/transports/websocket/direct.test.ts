@@ -12,8 +12,9 @@ import fc from 'fast-check'
 import type WebSocket from 'ws'
 import { toOutgoing, toShared } from '../../../../src/core/outgoing.js'
 import { DirectWriter } from '../../../../src/transports/websocket/direct.js'
-import { EACH, encode, HAND_OVER, HEADER_MAX, opcode } from '../../../../src/transports/websocket/frame.js'
-import type { Bare } from '../../../../src/transports/websocket/supervise.js'
+import { EACH, HAND_OVER, HEADER_MAX } from '../../../../src/transports/outbound/encoding.js'
+import { encode, opcode } from '../../../../src/transports/websocket/frame.js'
+import type { Bare } from '../../../../src/transports/websocket/supervisor.js'
 import { FrameReader } from '../../../support/frames.js'
 import { bytesEach } from '../../../support/memory.js'
 import { share } from '../../../support/proof.js'
@@ -79,7 +80,7 @@ function make (room = Infinity): Made {
     send: (_socket: unknown, data: string | Buffer, _options: unknown, done: () => void) => { relayed.push(String(data)); setImmediate(done) },
     ping: (_socket: unknown, payload: Buffer) => { relayed.push(`ping ${payload}`) }
   } as unknown as Bare
-  const writer = new DirectWriter(socket as unknown as WebSocket, sink as unknown as Duplex, bare, { open: true, passed: (bytes) => { handed.push(bytes); then.passed() }, taken: () => {}, pingWritten: () => {}, unsent: () => {} })
+  const writer = new DirectWriter(socket as unknown as WebSocket, sink as unknown as Duplex, bare, { given: 0, handedOver: (bytes) => { handed.push(bytes); then.passed() }, wrote: () => {}, get open () { return socket.readyState === 1 }, taken: () => {}, unsent: () => {} })
   let seq = 0
   return {
     sink,
@@ -341,6 +342,18 @@ test('messages that wait between small ones of the app\'s cost little more than 
   const each = costs.toSorted((a, b) => a - b)[2]!
   assert.ok(each <= 2 * 36 + 256, `${costs.join(', ')} bytes`)
   assert.ok(writer.appBytes > 0)
+})
+
+test('broadcasts that wait for one peer alone cost little more than their bytes, however small they are', async () => {
+  const { share } = make(0)
+  share(Buffer.alloc(HAND_OVER))
+  // Each is another message: nobody else gets the same.
+  const broadcast = (): void => { share('xx') }
+  await bytesEach(20_000, broadcast)
+  const costs: number[] = []
+  for (let i = 0; i < 5; i++) costs.push(await bytesEach(50_000, broadcast))
+  const each = costs.toSorted((a, b) => a - b)[2]!
+  assert.ok(each <= 20, `${costs.join(', ')} bytes for 4`)
 })
 
 test('an empty message of the app\'s behind a large one is called back for, taken or not', async () => {

@@ -2,8 +2,11 @@ import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
 import { test } from 'node:test'
 import type WebSocket from 'ws'
+import { OVERHEAD } from '../../../../src/transports/websocket/held.js'
+import { HELD_MAX, HIGH_WATER } from '../../../../src/transports/websocket/inbox.js'
 import { Reading } from '../../../../src/transports/websocket/reading.js'
-import type { Bare } from '../../../../src/transports/websocket/supervise.js'
+import type { TransportOwner } from '../../../../src/transports/transport.js'
+import type { Bare } from '../../../../src/transports/websocket/supervisor.js'
 
 /** A socket as Reading sees it: listeners, and whether it is paused. */
 class FakeSocket extends EventEmitter {
@@ -19,8 +22,8 @@ class FakeSocket extends EventEmitter {
     return super.emit(event, ...args)
   }
 
-  arrive (text: string): void {
-    if (!this.reading.message(Buffer.from(text), false)) this.emit('message', Buffer.from(text), false)
+  arrive (text: string, time?: number): void {
+    if (!this.reading.message(Buffer.from(text), false, time)) this.emit('message', Buffer.from(text), false)
   }
 
   appPauses (on: boolean): void {
@@ -37,11 +40,13 @@ function make (): { socket: FakeSocket, reading: Reading, drops: Array<[number, 
     resume: () => { socket.isPaused = false },
     emit: (_socket: unknown, event: string, ...args: unknown[]) => { socket.emit(event, ...args) }
   } as unknown as Bare
-  const reading = new Reading(socket as unknown as WebSocket, bare, {
-    dropped: (messages, bytes) => { drops.push([messages, bytes]) },
+  const owner = {
+    dropped: (messages: number, bytes: number) => { drops.push([messages, bytes]) },
     ignored: () => { socket.ignored++ },
-    blinded: () => { socket.blinded++ }
-  })
+    // Who waits is to look again: an answer will not be seen.
+    flushed: () => { socket.blinded++ }
+  } as Partial<TransportOwner> as TransportOwner
+  const reading = new Reading({ socket: socket as unknown as WebSocket, bare, look () {}, owner })
   socket.reading = reading
   return { socket, reading, drops }
 }
@@ -54,6 +59,8 @@ function listen (socket: FakeSocket): string[] {
 
 const turn = (): Promise<void> => new Promise((resolve) => { setImmediate(resolve) })
 const LARGE = 'x'.repeat(70_000)
+/** Of a message that has to wait for a rate: a time, in ms. */
+const LATER = 1_000
 
 test('a listener that is there gets a message at once', () => {
   const { socket } = make()
@@ -321,12 +328,13 @@ test('after 5,000 pings and pongs in one turn it rests until the next', async ()
   }
 })
 
-test('whoever has come to an end while it rested is let be', async () => {
+test('whoever has come to an end while it rested is read on: it may be the app alone that has said so', async () => {
   const { socket, reading } = make()
   for (let i = 0; i < 5_000; i++) reading.signal(0)
   reading.end()
-  await turn()
   assert.equal(socket.isPaused, true)
+  await turn()
+  assert.equal(socket.isPaused, false)
 })
 
 test('a reader that is stuck is peeked past only until 1 MiB waits for it', () => {
@@ -382,18 +390,22 @@ const HUGE = 'x'.repeat(MIB)
 test('while somebody waits for an answer it reads on, whoever has paused it, and what comes is held in order', async () => {
   const pauses: Record<string, (world: ReturnType<typeof make>, on: boolean) => void> = {
     'by the app': ({ socket }, on) => { socket.appPauses(on) },
-    'by a rate': ({ reading }, on) => { reading.throttle(on) }
+    'by a rate': ({ reading }, on) => {
+      reading.throttle(on)
+      if (!on) reading.release(LATER)
+    }
   }
   for (const [name, pause] of Object.entries(pauses)) {
     const world = make()
     const { socket, reading } = world
+    const time = name === 'by a rate' ? LATER : 0
     const got = listen(socket)
     pause(world, true)
     assert.deepEqual([socket.isPaused, reading.paused], [true, true], name)
     reading.readOn(true)
     assert.deepEqual([socket.isPaused, reading.paused], [false, false], name)
-    socket.arrive('1')
-    socket.arrive('2')
+    socket.arrive('1', time)
+    socket.arrive('2', time)
     assert.deepEqual([socket.isPaused, got], [false, []], name)
     reading.readOn(false)
     assert.deepEqual([socket.isPaused, reading.paused], [true, true], name)
@@ -510,4 +522,363 @@ test('what is read on for an answer of the peer comes to the reader when reading
     await all
     assert.deepEqual(got, ['1', '2', '3'], when)
   }
+})
+
+// How much is held, and for whom.
+
+const arrive = (reading: Reading, size: number): void => { reading.message(Buffer.alloc(size), true) }
+
+test('while a reader may still come, reading rests past 64 KiB, and nothing is dropped', async () => {
+  const { socket, reading, drops } = make()
+  arrive(reading, HELD_MAX - OVERHEAD.bytes)
+  assert.equal(socket.isPaused, false)
+  arrive(reading, 0)
+  assert.deepEqual([socket.isPaused, drops], [true, []])
+  await reading.messages().next()
+  assert.equal(socket.isPaused, false)
+})
+
+test('past 64 KiB, with the handler settled and no reader, what is held is dropped, once, and reading goes on', () => {
+  const { socket, reading, drops } = make()
+  arrive(reading, 40_000)
+  reading.settled()
+  assert.deepEqual(drops, [])
+  arrive(reading, 40_000)
+  assert.deepEqual(drops, [[2, 80_000]])
+  assert.equal(socket.isPaused, false)
+  for (let i = 0; i < 10; i++) arrive(reading, 40_000)
+  assert.deepEqual([reading.held, drops.length, socket.ignored], [0, 1, 10])
+})
+
+test('a handler that settles without a reader, past 64 KiB, sets the socket free', () => {
+  const { socket, reading, drops } = make()
+  arrive(reading, 80_000)
+  assert.equal(socket.isPaused, true)
+  reading.settled()
+  assert.deepEqual([socket.isPaused, drops], [false, [[1, 80_000]]])
+})
+
+test('what a listener waits for is not dropped', () => {
+  const { socket, reading, drops } = make()
+  arrive(reading, 1)
+  listen(socket)
+  reading.settled()
+  arrive(reading, 80_000)
+  assert.deepEqual([drops, socket.isPaused], [[], true])
+})
+
+test('a flood of empty messages counts as well', () => {
+  const { reading, drops } = make()
+  reading.settled()
+  for (let i = 0; i < HELD_MAX; i++) arrive(reading, 0)
+  assert.equal(drops.length, 1)
+})
+
+test('a reader that comes after the drop reads what comes from then on', async () => {
+  const { socket, reading } = make()
+  reading.settled()
+  arrive(reading, 80_000)
+  socket.arrive('lost')
+  const messages = reading.messages()
+  socket.arrive('found')
+  assert.equal((await messages.next()).value.data, 'found')
+})
+
+test('reading rests when a reader is more than 256 KiB behind, and goes on below half of it', async () => {
+  const { socket, reading } = make()
+  const messages = reading.messages()
+  const size = 32 * 1024 - OVERHEAD.bytes
+  for (let i = 0; i < 8; i++) arrive(reading, size)
+  assert.equal(socket.isPaused, false)
+  arrive(reading, size)
+  assert.equal(socket.isPaused, true)
+  let taken = 0
+  for (; socket.isPaused; taken++) await messages.next()
+  assert.ok((9 - taken) * 32 * 1024 < HIGH_WATER / 2)
+  assert.equal(taken, 6)
+})
+
+test('a reader that leaves a full inbox behind does not leave the peer waiting for ever', async () => {
+  const { socket, reading, drops } = make()
+  reading.settled()
+  const messages = reading.messages()
+  for (let i = 0; i < 10; i++) arrive(reading, 30_000)
+  assert.equal(socket.isPaused, true)
+  await messages.return!()
+  await turn()
+  assert.deepEqual([socket.isPaused, drops], [false, [[10, 300_000]]])
+})
+
+test('a reader that follows another in the same turn gets what that has left, however much, though the handler has settled', { timeout: 5_000 }, async () => {
+  const { reading, drops } = make()
+  reading.settled()
+  const first = reading.messages()
+  for (let i = 0; i < 5; i++) arrive(reading, 30_000)
+  await first.next()
+  const second = first.return!().then(async () => { await null; return reading.messages() })
+  await turn()
+  assert.deepEqual([drops, reading.held > 100_000], [[], true])
+  const messages = await second
+  for (let i = 0; i < 4; i++) assert.equal((await messages.next()).done, false)
+  assert.deepEqual(drops, [])
+})
+
+test('when the app closes the socket while the rate has stopped it, the answer of the peer is read; its listeners get what waits, and of what comes only what fits', () => {
+  const { socket, reading } = make()
+  const got = listen(socket)
+  reading.throttle(true)
+  socket.arrive('1', LATER)
+  assert.deepEqual([socket.isPaused, got], [true, []])
+  reading.closingByApp()
+  socket.arrive('2', LATER + 1)
+  socket.arrive('3')
+  assert.deepEqual([socket.isPaused, got], [false, ['1', '3']])
+})
+
+test('what had come before the app paused it the reader gets, and nothing of what comes', async () => {
+  const { socket, reading } = make()
+  for (const text of ['0', '1', '2']) socket.arrive(text)
+  const got: unknown[] = []
+  const read = async (): Promise<void> => { for await (const { data } of reading.messages()) got.push(data) }
+  const all = read()
+  socket.appPauses(true)
+  socket.arrive('3')
+  reading.throttle(true)
+  socket.appPauses(true)
+  socket.arrive('4')
+  await turn()
+  assert.deepEqual(got, ['0', '1', '2'])
+  reading.throttle(false)
+  await turn()
+  assert.deepEqual(got, ['0', '1', '2'])
+  socket.appPauses(false)
+  await turn()
+  assert.deepEqual(got, ['0', '1', '2', '3', '4'])
+  reading.end()
+  await all
+})
+
+// What has to wait for a rate.
+
+/** How an app may read: each keeps in `got` what it gets, from when it is called. */
+const readers: Record<string, (world: ReturnType<typeof make>, got: string[]) => void> = {
+  listener: ({ socket }, got) => { socket.on('message', (data) => { got.push(String(data)) }) },
+  'listeners for one time': ({ socket }, got) => {
+    const next = (): void => {
+      socket.once('message', (data) => {
+        got.push(String(data))
+        next()
+      })
+    }
+    next()
+  },
+  loop: async ({ reading }, got) => { for await (const { data } of reading.messages()) got.push(String(data)) },
+  'loops for one time': async ({ reading }, got) => {
+    for (;;) {
+      const messages = reading.messages()
+      const { value, done } = await messages.next()
+      await messages.return!()
+      if (done === true) break
+      got.push(String(value.data))
+    }
+  }
+}
+
+for (const [kind, read] of Object.entries(readers)) {
+  for (const when of ['before', 'after']) {
+    test(`${kind}, there ${when} they come: what may go at once does, the rest when its time has come, in order, though nothing is read meanwhile`, async () => {
+      const world = make()
+      const { socket, reading } = world
+      const got: string[] = []
+      if (when === 'before') read(world, got)
+      await turn()
+      socket.arrive('0')
+      socket.arrive('1')
+      reading.throttle(true)
+      for (const [i, time] of [1_000, 1_020, 1_020, 1_040].entries()) socket.arrive(String(i + 2), time)
+      if (when === 'after') read(world, got)
+      const steps: string[] = []
+      const step = async (now: number): Promise<void> => {
+        const next = reading.release(now)
+        for (let i = 0; i < 5; i++) await turn()
+        steps.push(`${got.join('')}, next ${next}`)
+      }
+      for (const now of [990, 1_000, 1_019.9, 1_030]) await step(now)
+      assert.equal(socket.isPaused, true)
+      await step(1_040)
+      assert.deepEqual(steps, ['01, next 1000', '012, next 1020', '012, next 1020', '01234, next 1040', '012345, next Infinity'])
+      reading.throttle(false)
+      socket.arrive('6')
+      await turn()
+      await turn()
+      assert.equal(got.join(''), '0123456')
+      assert.equal(reading.consumed, 7)
+    })
+  }
+
+  test(`${kind}: at the end all that waits is handed out, whether its time has come or not`, async () => {
+    const world = make()
+    const { socket, reading } = world
+    const got: string[] = []
+    read(world, got)
+    await turn()
+    reading.throttle(true)
+    for (let i = 0; i < 5; i++) socket.arrive(String(i), LATER + i)
+    reading.release(LATER + 1)
+    reading.end()
+    for (let i = 0; i < 10; i++) await turn()
+    assert.equal(got.join(''), '01234')
+    assert.equal(reading.release(2 * LATER), Infinity)
+  })
+}
+
+test('what may go at once, but comes behind what has to wait, waits as well', async () => {
+  const { socket, reading } = make()
+  const got = listen(socket)
+  socket.arrive('1', LATER)
+  socket.arrive('2')
+  await turn()
+  assert.deepEqual(got, [])
+  assert.equal(reading.release(LATER), Infinity)
+  assert.deepEqual(got, ['1', '2'])
+})
+
+test('whose time has come while the app had paused is handed out when it goes on; to a listener that pauses within, no sooner', async () => {
+  const { socket, reading } = make()
+  const got = listen(socket)
+  socket.on('message', () => { socket.appPauses(true) })
+  socket.appPauses(true)
+  for (let i = 0; i < 3; i++) socket.arrive(String(i), LATER)
+  assert.equal(reading.release(LATER), Infinity)
+  assert.deepEqual(got, [])
+  socket.appPauses(false)
+  assert.deepEqual(got, ['0'])
+  socket.appPauses(false)
+  assert.deepEqual(got, ['0', '1'])
+})
+
+test('what is dropped while it waits for a rate makes room for nothing that comes', async () => {
+  const { socket, reading, drops } = make()
+  socket.arrive('lost', LATER)
+  reading.throttle(true)
+  reading.settled()
+  socket.arrive(LARGE, LATER)
+  assert.equal(drops.length, 1)
+  const got: unknown[] = []
+  reading.messages().next().then(({ value }) => { got.push(value.data) }, () => {})
+  socket.arrive('found', LATER)
+  await turn()
+  assert.deepEqual(got, [])
+  assert.equal(reading.release(LATER), Infinity)
+  await turn()
+  assert.deepEqual(got, ['found'])
+})
+
+test('closing lets go of what waits for a rate as well, and counts it', () => {
+  const { socket, reading, drops } = make()
+  const got = listen(socket)
+  reading.throttle(true)
+  for (let i = 0; i < 3; i++) socket.arrive('x', LATER)
+  reading.closing()
+  assert.deepEqual([drops, got, reading.release(LATER), socket.isPaused], [[[3, 3]], [], Infinity, false])
+})
+
+test('a listener that closes while it is given what has had its time gets no more of it', () => {
+  const { socket, reading, drops } = make()
+  const got = listen(socket)
+  socket.on('message', () => { reading.closing() })
+  for (let i = 0; i < 3; i++) socket.arrive(String(i), LATER + i)
+  assert.equal(reading.release(LATER + 1), Infinity)
+  assert.deepEqual([got, drops], [['0'], [[2, 2]]])
+})
+
+test('a look is over with whatever comes, for whomever it is', () => {
+  const { socket, reading } = make()
+  listen(socket)
+  reading.peek(true)
+  socket.arrive('1')
+  assert.equal(reading.peeking, false)
+  socket.appPauses(true)
+  assert.equal(socket.isPaused, true)
+})
+
+// The end.
+
+test('a socket that closes is read, whatever the app does with it', () => {
+  for (const end of ['closing', 'end', 'shut'] as const) {
+    const { socket, reading } = make()
+    reading.throttle(true)
+    reading[end]()
+    assert.equal(socket.isPaused, false, end)
+    socket.appPauses(true)
+    assert.deepEqual([socket.isPaused, reading.paused, reading.throttled], [false, false, false], end)
+  }
+})
+
+test('what listeners take at once counts as taken, as what a reader takes; what is ignored or let go does not', async () => {
+  const { socket, reading } = make()
+  socket.arrive('1')
+  const messages = reading.messages()
+  await messages.next()
+  assert.equal(reading.consumed, 1)
+  await messages.return!()
+  const got = listen(socket)
+  socket.arrive('2')
+  await new Promise(setImmediate)
+  assert.deepEqual([got, reading.consumed], [['2'], 2])
+  reading.closing()
+  reading.mute()
+  socket.arrive('3')
+  assert.equal(reading.consumed, 2)
+})
+
+test('when it closes for what came, listeners get nothing more; a gate that is shut does not count it either', () => {
+  const { socket, reading } = make()
+  const got = listen(socket)
+  reading.closing()
+  socket.arrive('1')
+  reading.mute()
+  socket.arrive('2')
+  assert.deepEqual([got, socket.ignored], [['1'], 1])
+  reading.shut()
+  reading.closing()
+  reading.end()
+  socket.arrive('3')
+  assert.deepEqual([got, socket.ignored], [['1'], 1])
+})
+
+test('when it closes for what came after the app has closed it, its listeners get nothing more either', () => {
+  const { socket, reading } = make()
+  const got = listen(socket)
+  reading.closingByApp()
+  socket.arrive('1')
+  reading.mute()
+  socket.arrive('2')
+  assert.deepEqual([got, socket.ignored], [['1'], 1])
+})
+
+test('a gate that is shut ends the reader and lets go of what is held, uncounted', async () => {
+  const { socket, reading, drops } = make()
+  const messages = reading.messages()
+  socket.arrive('1')
+  socket.arrive('2')
+  await messages.next()
+  reading.shut()
+  assert.deepEqual([await messages.next(), await reading.messages().next()], Array(2).fill({ done: true, value: undefined }))
+  assert.deepEqual([reading.consumed, reading.held, drops, socket.ignored], [1, 0, [], 0])
+})
+
+test('what was held when all had come stays for whoever reads, and is not dropped', async () => {
+  const { socket, reading, drops } = make()
+  reading.settled()
+  socket.appPauses(true)
+  reading.readOn(true)
+  socket.arrive(LARGE)
+  reading.end()
+  socket.appPauses(true)
+  socket.appPauses(false)
+  assert.deepEqual(drops, [])
+  const got = listen(socket)
+  await turn()
+  assert.deepEqual(got, [LARGE])
 })

@@ -3,11 +3,13 @@ import { test } from 'node:test'
 import { setImmediate as turnOver } from 'node:timers/promises'
 import fc from 'fast-check'
 import type WebSocket from 'ws'
-import { toOutgoing } from '../../../../src/core/outgoing.js'
-import { EACH, HAND_OVER } from '../../../../src/transports/websocket/frame.js'
+import { toOutgoing, toShared } from '../../../../src/core/outgoing.js'
+import { EACH, HAND_OVER } from '../../../../src/transports/outbound/encoding.js'
 import { RelayWriter } from '../../../../src/transports/websocket/relay.js'
-import type { Bare } from '../../../../src/transports/websocket/supervise.js'
+import type { Bare } from '../../../../src/transports/websocket/supervisor.js'
 import { share } from '../../../support/proof.js'
+
+const pinger = { given: 0, handedOver () {}, wrote () {} }
 
 interface Frame { data: Buffer, binary: boolean, fin: boolean }
 
@@ -87,10 +89,11 @@ function make (room?: number): Made {
     bufferedAmount: () => socket.bufferedAmount
   } as unknown as Bare
   const writer = new RelayWriter(socket as unknown as WebSocket, bare, true, {
+    given: 0,
+    handedOver: (bytes) => { socket.handed.push(bytes) },
+    wrote: () => {},
     open: true,
-    passed: (bytes) => { socket.handed.push(bytes) },
     taken: () => { socket.taken++ },
-    pingWritten: () => {},
     unsent: () => {}
   })
   let seq = 0
@@ -208,8 +211,8 @@ function makeOwn (): { writer: RelayWriter, sends: Array<{ data: Buffer | string
     },
     bufferedAmount: () => 0
   } as unknown as Bare
-  const wire = { open: true, passed () {}, taken () {}, pingWritten () {}, unsent: (seq: number, error: unknown) => { unsent.push({ seq, error }) } }
-  const writer = new RelayWriter({ OPEN: 1, readyState: 1 } as unknown as WebSocket, bare, false, wire)
+  const wire = { open: true, taken () {}, unsent: (seq: number, error: unknown) => { unsent.push({ seq, error }) } }
+  const writer = new RelayWriter({ OPEN: 1, readyState: 1 } as unknown as WebSocket, bare, false, Object.assign(wire, pinger))
   return { writer, sends, unsent, fail, wire }
 }
 
@@ -225,6 +228,151 @@ test('what a class of the app\'s was given counts as handed over when it says so
   sends[2]!.done()
   sends[0]!.done()
   assert.deepEqual([writer.handed, writer.completed], [3, 3])
+})
+
+test('of more messages than are waited for one by one it is known when all have called back, in any order', () => {
+  const { writer, sends } = makeOwn()
+  const count = 10_500
+  for (let seq = 1; seq <= count; seq++) {
+    writer.send(toOutgoing('x', undefined), seq)
+    // ws has been given as many as it may be.
+    if (seq % 1_000 === 0) writer.flush()
+  }
+  writer.flush()
+  assert.equal(sends.length, count)
+  for (const { done } of sends.slice(10_100)) done()
+  assert.equal(writer.handed, 0)
+  for (const { done } of sends.slice(0, 5_000)) done()
+  assert.equal(writer.handed, 5_000)
+  for (const { done } of sends.slice(5_000, 10_100)) done()
+  assert.equal(writer.handed, count)
+  writer.send(toOutgoing('x', undefined), count + 1)
+  sends.at(-1)!.done()
+  assert.equal(writer.handed, count + 1)
+})
+
+test('what waits in a class of the app\'s counts until it calls back; what it forgets is forgotten with the next, or after 10 s', (t) => {
+  let now = 1000
+  t.mock.method(performance, 'now', () => now)
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  const { writer, sends } = makeOwn()
+  t.after(() => { writer.discard() })
+  const give = (seq: number): void => { writer.send(toOutgoing(Buffer.alloc(10_000), undefined), seq) }
+  give(1)
+  assert.equal(writer.waitingBytes, 10_001)
+  sends[0]!.done()
+  assert.equal(writer.waitingBytes, 0)
+  for (const seq of [2, 3, 4]) give(seq)
+  assert.equal(writer.waitingBytes, 3 * 10_001)
+  sends[2]!.done()
+  assert.equal(writer.waitingBytes, 10_001)
+  for (let seq = 5; seq < 20; seq++) give(seq)
+  assert.ok(sends.length < 12, `${sends.length} were given`)
+  assert.ok(writer.waitingBytes > 15 * 10_000)
+  const given = sends.length
+  t.mock.timers.tick(20)
+  assert.equal(sends.length, given)
+  now += 10_000
+  t.mock.timers.tick(20)
+  assert.ok(sends.length > given)
+})
+
+test('what a class of the app\'s has forgotten, with nothing behind it, leaves room after 10 s; no more is given to one that is only held up than that', (t) => {
+  let now = 1000
+  t.mock.method(performance, 'now', () => now)
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  let taken = 0
+  const sent: number[] = []
+  const bare = { send: (_socket: unknown, data: Buffer) => { sent.push(data.length) }, bufferedAmount: () => 0 } as unknown as Bare
+  const writer = new RelayWriter({ OPEN: 1, readyState: 1 } as unknown as WebSocket, bare, false, { ...pinger, open: true, taken: () => { taken++ }, unsent () {} })
+  writer.send(toOutgoing(Buffer.alloc(30_000), undefined), 1)
+  assert.equal(writer.waitingBytes, 30_001)
+  now += 10_000
+  t.mock.timers.tick(20)
+  assert.deepEqual([writer.waitingBytes, taken > 0], [0, true])
+  for (let seq = 2; seq < 40; seq++) writer.send(toOutgoing(Buffer.alloc(30_000), undefined), seq)
+  const first = sent.length
+  for (let i = 0; i < 50; i++) {
+    now += 20
+    t.mock.timers.tick(20)
+  }
+  assert.equal(sent.length, first)
+  now += 10_000
+  t.mock.timers.tick(20)
+  const second = sent.length
+  assert.ok(second > first && second <= first + 4, `${second - first} more`)
+  now += 5_000
+  t.mock.timers.tick(20)
+  assert.equal(sent.length, second)
+  writer.discard()
+})
+
+test('a class of the app\'s that gives all to ws at once, and never calls back, is not waited for', () => {
+  const ws = { given: 0, handedOver () {}, wrote () {} }
+  const bare = { send: (_socket: unknown, data: Buffer) => { ws.given += data.length + 4 }, bufferedAmount: () => 0 } as unknown as Bare
+  const writer = new RelayWriter({ OPEN: 1, readyState: 1 } as unknown as WebSocket, bare, false, Object.assign(ws, { open: true, taken () {}, unsent () {} }))
+  for (let seq = 1; seq < 100; seq++) writer.send(toOutgoing(Buffer.alloc(30_000), undefined), seq)
+  assert.deepEqual([writer.waitingBytes, writer.begun, writer.queuedBytes], [0, 99, 0])
+})
+
+test('what a class of the app\'s sends of an earlier message, while it is given the next, is the earlier one\'s', () => {
+  const ws = { given: 0, handedOver () {}, wrote () {}, open: true, taken () {}, unsent () {} }
+  // It keeps one back, and sends that with the next.
+  let kept: { data: Buffer, done: () => void } | null = null
+  const bare = {
+    send: (_socket: unknown, data: Buffer, _options: unknown, done: () => void) => {
+      if (kept !== null) {
+        ws.given += kept.data.length + 4
+        kept.done()
+      }
+      kept = { data, done }
+    },
+    bufferedAmount: () => 0
+  } as unknown as Bare
+  const writer = new RelayWriter({ OPEN: 1, readyState: 1 } as unknown as WebSocket, bare, false, ws)
+  for (let seq = 1; seq <= 5; seq++) {
+    writer.send(toOutgoing(Buffer.alloc(1_000), undefined), seq)
+    assert.ok(writer.waitingBytes > 900 && writer.waitingBytes < 1_100, `${writer.waitingBytes} bytes after ${seq}`)
+  }
+  assert.equal(writer.handed, 4)
+  writer.discard()
+})
+
+test('while anything waits nobody asks what has been written in all, which is a walk through all that waits', () => {
+  let asked = 0
+  let amount = 0
+  const owner = { get given () { asked++; return 0 }, handedOver () {}, wrote () {}, open: true, taken () {}, unsent () {} }
+  const bare = { send: (_socket: unknown, data: Buffer) => { amount += data.length }, bufferedAmount: () => amount } as unknown as Bare
+  const writer = new RelayWriter({ OPEN: 1, readyState: 1 } as unknown as WebSocket, bare, false, owner)
+  writer.send(toOutgoing(Buffer.alloc(1), undefined), 1)
+  const before = asked
+  for (let seq = 2; seq < 100; seq++) writer.send(toOutgoing(Buffer.alloc(1), undefined), seq)
+  assert.equal(asked, before)
+  writer.discard()
+})
+
+test('a promise of a class of the app\'s that is rejected is a message that was not sent, whatever the reason', async () => {
+  for (const [reason, expected] of [[new Error('of the app'), /of the app/], [undefined, /without a reason/]] as const) {
+    const unsent: unknown[] = []
+
+    const bare = { send: () => Promise.reject(reason), bufferedAmount: () => 0 } as unknown as Bare
+    const writer = new RelayWriter({ OPEN: 1, readyState: 1 } as unknown as WebSocket, bare, false, { ...pinger, open: true, taken () {}, unsent: (_seq, error) => { unsent.push(error) } })
+    writer.send(toOutgoing('x', undefined), 1)
+    await new Promise(setImmediate)
+    assert.equal(unsent.length, 1)
+    assert.match(String(unsent[0]), expected)
+    assert.equal(writer.handed, 1)
+  }
+})
+
+test('a class of the app\'s is given bytes of its own: the same may be for others', () => {
+  const { writer, sends } = makeOwn()
+  const bytes = Buffer.alloc(1_000)
+  const shared = toShared(bytes, undefined)
+  writer.send(shared, 1)
+  ;(sends[0]!.data as Buffer).fill(1)
+  assert.deepEqual(shared.payload, Buffer.alloc(1_000))
+  assert.deepEqual(bytes, Buffer.alloc(1_000))
 })
 
 test('a message that a class of the app\'s fails to send is told, and takes no other with it', async () => {
@@ -253,11 +401,11 @@ test('what the wire fails to send is no failure of the class: it stays what it w
   assert.deepEqual([unsent, writer.begun, writer.handed], [[], 2, 0])
 })
 
-test('a class that never calls back is never said to have sent anything, and what is remembered of it is bounded', () => {
+test('a class that never calls back is never said to have sent anything', () => {
   const { writer, sends } = makeOwn()
   for (let seq = 1; seq <= 10_001; seq++) writer.send(toOutgoing('', undefined), seq)
-  for (const { done } of sends) done()
-  assert.equal(writer.handed, 0)
+  writer.flush()
+  assert.deepEqual([sends.length, writer.handed, writer.begun, writer.waitingBytes], [10_001, 0, 10_001, 0])
 })
 
 test('bytes go out as they were pushed, whatever the app does to them then', () => {
@@ -339,7 +487,7 @@ test('a class of the app\'s that calls back at once, or throws, takes however ma
       },
       bufferedAmount: () => 0
     } as unknown as Bare
-    const writer = new RelayWriter({ OPEN: 1, readyState: 1 } as unknown as WebSocket, bare, false, { open: true, passed () {}, taken () {}, pingWritten () {}, unsent: (seq) => { unsent.push(seq) } })
+    const writer = new RelayWriter({ OPEN: 1, readyState: 1 } as unknown as WebSocket, bare, false, { ...pinger, open: true, taken () {}, unsent: (seq: number) => { unsent.push(seq) } })
     writer.hold(true)
     for (let seq = 1; seq < 30_000; seq++) writer.send(toOutgoing(`${seq}`, undefined), seq)
     writer.send(toOutgoing('last', undefined), 30_000)
@@ -354,7 +502,7 @@ test('what waits for a class of the app\'s that never calls back goes on when th
   let told!: () => void
   const taken = new Promise<void>((resolve) => { told = () => { if (got.length === 2) resolve() } })
   const bare = { send: (_socket: unknown, data: string) => { got.push(data) }, bufferedAmount: () => world.amount } as unknown as Bare
-  const writer = new RelayWriter({ OPEN: 1, readyState: 1 } as unknown as WebSocket, bare, false, { open: true, passed () {}, taken: () => { told() }, pingWritten () {}, unsent () {} })
+  const writer = new RelayWriter({ OPEN: 1, readyState: 1 } as unknown as WebSocket, bare, false, { ...pinger, open: true, taken: () => { told() }, unsent () {} })
   const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
   const before = timers()
   writer.send(toOutgoing('1', undefined), 1)
@@ -371,7 +519,7 @@ test('a hand-over that throws on its way holds up nothing behind it', () => {
   const got: string[] = []
   let throws = true
   const bare = { send: (_socket: unknown, data: string, _options: unknown, done: () => void) => { got.push(data); done() }, bufferedAmount: () => 0 } as unknown as Bare
-  const writer = new RelayWriter({ OPEN: 1, readyState: 1 } as unknown as WebSocket, bare, false, { open: true, passed: () => { if (throws) { throws = false; throw new Error('of a ping') } }, taken () {}, pingWritten () {}, unsent () {} })
+  const writer = new RelayWriter({ OPEN: 1, readyState: 1 } as unknown as WebSocket, bare, false, { given: 0, handedOver: () => { if (throws) { throws = false; throw new Error('of a ping') } }, wrote () {}, open: true, taken () {}, unsent () {} })
   writer.hold(true)
   for (const seq of [1, 2, 3]) writer.send(toOutgoing(`${seq}`, undefined), seq)
   assert.throws(() => { writer.hold(false) }, /of a ping/)

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import WebSocket from 'ws'
 import { superviseClass } from '../../../../src/transports/websocket/supervise.js'
-import type { Supervision, Supervisor } from '../../../../src/transports/websocket/supervise.js'
+import type { Supervision, Supervisor } from '../../../../src/transports/websocket/supervisor.js'
 import { pair } from './pair.js'
 import type { Pair } from './pair.js'
 
@@ -25,7 +25,8 @@ class FakeSupervisor implements Supervisor {
   listening (): void { this.calls.push('listening') }
   faulted (): void { this.calls.push('faulted') }
   threw (error: unknown): void { this.errors.push(error); this.onThrew() }
-  sending (): void { this.calls.push('sending') }
+  sending (): boolean { this.calls.push('sending'); return false }
+  notSent (before: boolean): void { this.calls.push(`not sent ${before}`) }
   sent (fin: boolean): void { this.calls.push(`sent ${fin}`) }
   flushed (): void { this.taken++ }
   slices (): boolean { return this.keepsSends }
@@ -34,6 +35,7 @@ class FakeSupervisor implements Supervisor {
     done()
   }
 
+  signalled (): void {}
   readingBlob (on: boolean): void { this.calls.push(`reading ${on}`) }
   unreadable (): void { this.calls.push('unreadable') }
   closing (code: number | undefined): boolean { this.calls.push(`closing ${code}`); return this.keepsClose }
@@ -303,6 +305,30 @@ test('a ping or pong of the app\'s is announced before it is sent', async (t) =>
     assert.equal(String(data), 'it')
     assert.equal(done, true)
   }
+})
+
+test('when a ping or pong of the app\'s has been taken is told, whether the app wants to know or not', async (t) => {
+  const { socket, supervisor } = await supervised(t)
+  let called = 0
+  const done = (): void => { called++ }
+  for (const send of [
+    () => { socket.ping() }, () => { socket.ping('data') }, () => { socket.pong('data', false) },
+    () => { socket.ping(done as never) }, () => { socket.ping('data', done as never) }, () => { socket.pong('data', false, done) }
+  ]) {
+    const before = supervisor.taken
+    send()
+    for (let i = 0; i < 100 && supervisor.taken === before; i++) await new Promise(setImmediate)
+    assert.equal(supervisor.taken, before + 1)
+  }
+  assert.equal(called, 3)
+})
+
+test('a ping that ws refuses throws at the app, and is told all the same: what had to leave before it has left', async (t) => {
+  const { socket, supervisor } = await supervised(t)
+  let told = 0
+  supervisor.signalled = () => { told++ }
+  assert.throws(() => { socket.ping('x'.repeat(126)) }, RangeError)
+  assert.equal(told, 1)
 })
 
 test('Blobs are announced until ws has read them, as messages, pings and pongs', async (t) => {

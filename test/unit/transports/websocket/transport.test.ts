@@ -10,7 +10,7 @@ import type { TestContext } from 'node:test'
 import { setImmediate as turnOver } from 'node:timers/promises'
 import type WebSocket from 'ws'
 import type { TransportEnd } from '../../../../src/transports/transport.js'
-import type { Supervision } from '../../../../src/transports/websocket/supervise.js'
+import type { Supervision } from '../../../../src/transports/websocket/supervisor.js'
 import { toOutgoing } from '../../../../src/core/outgoing.js'
 import type { Outgoing } from '../../../../src/core/outgoing.js'
 import { Wheel } from '../../../../src/core/time/wheel.js'
@@ -45,6 +45,10 @@ class FakeStream extends EventEmitter {
   readonly frames: number[] = []
 
   isPaused (): boolean { return this.stopped }
+  resume (): this {
+    this.stopped = false
+    return this
+  }
 
   write (bytes: Buffer, done?: () => void): void {
     this.bytesWritten += bytes.length
@@ -68,7 +72,7 @@ Object.setPrototypeOf(FakeStream.prototype, Object.create(Socket.prototype, Obje
 
 const rates = { messageRate: Infinity, byteRate: Infinity, pongRate: 100, payload: 1024 * KIB, policy: 'pause' } as const
 
-function make ({ extensions = '', marks = true, counts = true, plain = true } = {}): Made {
+function make ({ extensions = '', counts = true, plain = true } = {}): Made {
   const socket = new FakeSocket()
   const { stream } = socket
   socket.extensions = extensions
@@ -89,12 +93,14 @@ function make ({ extensions = '', marks = true, counts = true, plain = true } = 
       },
       ping: () => {},
       bufferedAmount: () => socket.bufferedAmount,
+      reopen: () => false,
+      pause: () => {},
       terminate: () => {},
       resume: () => {}
     }
   } as unknown as Supervision
-  const transport = new WebSocketTransport(socket as unknown as WebSocket, stream as unknown as Duplex, supervision, { defers: false, marks, answers: true, receipts: false, patience: 10_000, rates, wheel: new Wheel(50) })
-  transport.start(supervision, { failed () {}, flushed () {}, dropped () {}, ignored () {}, exceeded () {}, received () {}, unsent () {}, closing () {}, queued () {}, ended: (end) => { ends.push(end) } })
+  const transport = new WebSocketTransport(socket as unknown as WebSocket, stream as unknown as Duplex, supervision, { defers: false, answers: true, receipts: false, fragments: true, patience: 10_000, rates, wheel: new Wheel(50) })
+  transport.start(supervision, { failed () {}, flushed () {}, dropped () {}, came () {}, ignored () {}, exceeded () {}, received () {}, unsent () {}, closing () {}, queued () {}, ended: (end) => { ends.push(end) } })
   return { transport, socket, stream, relayed, ends }
 }
 
@@ -120,7 +126,7 @@ for (const [what, options] of Object.entries({
   })
 }
 
-test('a ping goes out after every 64 KiB, pushed or sent by the app; half as often with each dozen that is open; and no more than 36', () => {
+test('a ping goes out after every 64 KiB, pushed or sent by the app; half as often with each dozen that is open, but no more seldom than every 256 KiB', () => {
   const { transport, socket } = make()
   transport.send(message(64 * KIB - 10), 1)
   assert.equal(socket.pings.length, 0)
@@ -135,54 +141,76 @@ test('a ping goes out after every 64 KiB, pushed or sent by the app; half as oft
     between.push(since)
     since = 0
   }
-  assert.deepEqual(between, [...Array(11).fill(64), ...Array(12).fill(128), ...Array(12).fill(256)])
-  assert.equal(socket.pings.length, 36)
-  // With an answer there is room again, and what was sent since is marked.
+  assert.deepEqual(between.slice(0, 35), [...Array(11).fill(64), ...Array(12).fill(128), ...Array(12).fill(256)])
+  assert.ok(between.length > 100 && between.slice(35).every((kib) => kib === 256))
   assert.equal(transport.pong(socket.pings[0]!), true)
-  assert.equal(socket.pings.length, 37)
 })
 
-test('without marks none goes out, and never are more than 40 open', () => {
-  const { transport, socket } = make({ marks: false })
+test('where there is no network no marks go out; and who is not read gets no more than 40 pings', () => {
+  const { transport, socket } = make({ counts: false })
   for (let i = 0; i < 10; i++) transport.send(message(64 * KIB), i + 1)
   assert.equal(socket.pings.length, 0)
-  for (let i = 0; i < 100; i++) transport.beat()
-  assert.equal(socket.pings.length, 40)
+  const own = make()
+  for (let i = 0; i < 100; i++) own.transport.wire.beat()
+  assert.equal(own.socket.pings.length, 100)
+  const paused = make()
+  paused.transport.pausedByApp(true)
+  for (let i = 0; i < 100; i++) paused.transport.wire.beat()
+  assert.equal(paused.socket.pings.length, 40)
 })
 
-test('the backlog is all that is not known to have arrived; the span, what holds no ping', () => {
+test('the span is what the peer has to take in before it comes to a ping', () => {
   const { transport, socket, stream } = make()
-  assert.deepEqual([transport.backlog(), transport.span()], [0, 0])
+  assert.equal(transport.wire.span(), 0)
   stream.bytesWritten += 1000
-  transport.beat()
+  transport.wire.beat()
   stream.bytesWritten += 92
   stream.writableLength = 50
   socket.held = 300
-  assert.deepEqual([transport.backlog(), transport.span()], [1000 + 10 + 92 + 300, 1000])
+  assert.equal(transport.wire.span(), 1000)
   transport.pong(socket.pings[0]!)
-  assert.deepEqual([transport.backlog(), transport.span()], [10 + 92 + 300, 402])
+  assert.equal(transport.wire.span(), 402)
+})
+
+test('while the app has stopped reading nothing waits for the peer; and that it stops, or takes at last what was held, may excuse it', async () => {
+  const { transport, socket, stream } = make()
+  stream.writableLength = 50
+  assert.equal(transport.wire.waiting(), 50)
+  const before = transport.wire.advance()
+  socket.isPaused = true
+  transport.pausedByApp(true)
+  assert.equal(transport.wire.waiting(), 0)
+  socket.isPaused = false
+  transport.pausedByApp(false)
+  assert.equal(transport.wire.waiting(), 50)
+  const paused = transport.wire.advance()
+  assert.ok(paused > before)
+  for (let i = 0; i < 10; i++) transport.message(Buffer.alloc(10_000), true)
+  const reader = transport.reader.messages()
+  await reader.next()
+  assert.ok(transport.wire.advance() > paused)
 })
 
 test('the peer is heard by its bytes; without a byte counter by what arrives', () => {
   const { transport, stream } = make()
   stream.bytesRead = 501
   transport.arrived()
-  assert.equal(transport.heard(), 501)
+  assert.equal(transport.wire.heard(), 501)
   const blind = make({ counts: false })
-  assert.deepEqual([blind.transport.heard(), blind.transport.traits.remote], [0, false])
+  assert.deepEqual([blind.transport.wire.heard(), blind.transport.traits.remote], [0, false])
   blind.transport.arrived()
-  assert.equal(blind.transport.heard(), 1)
+  assert.equal(blind.transport.wire.heard(), 1)
 })
 
 test('what was taken of what the app itself has sent is progress, as what was pushed is', async () => {
   const { transport } = make()
-  const before = transport.advance()
+  const before = transport.wire.advance()
   transport.flushed()
-  assert.ok(transport.advance() > before)
-  const between = transport.advance()
+  assert.ok(transport.wire.advance() > before)
+  const between = transport.wire.advance()
   transport.send(message(100), 1)
   await turnOver()
-  assert.ok(transport.advance() > between)
+  assert.ok(transport.wire.advance() > between)
 })
 
 test('a transport whose stream has been destroyed is not open, whatever ws says', () => {
@@ -204,25 +232,29 @@ test('how long nothing had passed is known from the opening, or the last pong, i
   }
   assert.equal(end(() => {}), 700)
   assert.equal(end(({ transport, socket, stream }) => {
-    transport.beat()
+    transport.wire.beat()
     ms += 50
     stream.bytesRead += 10
     transport.pong(socket.pings[0]!)
   }), 700)
   assert.ok(Number.isNaN(end(({ stream }) => { stream.bytesRead++ })))
-  assert.ok(Number.isNaN(end(({ transport }) => { transport.beat() })))
+  assert.ok(Number.isNaN(end(({ transport }) => { transport.wire.beat() })))
 })
 
-test('a peer whose stream ws has stopped, for zlib is not done, is not listened to, and cannot be looked at', () => {
+test('a peer whose stream ws has stopped, for zlib is not done, is not listened to; a look at it reads on', () => {
   const { transport, socket, stream } = make({ extensions: 'permessage-deflate' })
-  assert.equal(transport.phase(), 'reading')
-  stream.stopped = true
-  assert.deepEqual([transport.phase(), transport.peek(true)], ['paused', false])
-  // While the app has paused it as well nothing else is known.
-  socket.isPaused = true
-  assert.equal(transport.peek(true), true)
-  socket.isPaused = false
-  assert.deepEqual([transport.phase(), transport.peek(true)], ['paused', false])
+  assert.equal(transport.wire.paused, false)
+  for (const paused of [false, true]) {
+    stream.stopped = true
+    assert.equal(transport.wire.paused, true)
+    socket.isPaused = paused
+    assert.deepEqual([transport.wire.peek(true), stream.stopped, transport.wire.paused], [true, false, false])
+    // What comes stops it again.
+    stream.stopped = true
+    transport.wire.peek(false)
+    socket.isPaused = false
+    assert.deepEqual([stream.stopped, transport.wire.paused], [true, true])
+  }
   stream.stopped = false
-  assert.equal(transport.phase(), 'reading')
+  assert.equal(transport.wire.paused, false)
 })
