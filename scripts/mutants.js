@@ -13,6 +13,7 @@ const { values } = parseArgs({ options: { count: { type: 'string', default: '20'
 const [count, seed] = [Number(values.count), Number(values.seed)]
 if (!(count > 0 && Number.isInteger(seed))) throw new Error('--count is a number, and --seed a whole one')
 
+const loader = String(new URL('typescript.js', import.meta.url))
 const brief = String(new URL('brief.js', import.meta.url))
 const reporter = join(root, 'scripts', 'reporter.js')
 /** For one run of tests: what waits for ever is found as well. */
@@ -33,7 +34,7 @@ const tree = copy(root, 'tree')
 /** Which test of these fails first; null: none does. */
 async function killer (files) {
   const { NODE_TEST_CONTEXT, NODE_V8_COVERAGE, NODE_OPTIONS, ...env } = process.env
-  const { output, late, status } = await run(process.execPath, ['--import', 'tsx', '--import', brief, '--test', '--test-force-exit', '--test-concurrency', '2', '--test-reporter', reporter, ...files], { cwd: tree, env, limit: LIMIT })
+  const { output, late, status } = await run(process.execPath, ['--import', loader, '--import', brief, '--test', '--test-force-exit', '--test-concurrency', '2', '--test-reporter', reporter, ...files], { cwd: tree, env, limit: LIMIT })
   if (late) return 'did not end'
   const failed = output.split('\n').find((line) => line.startsWith('{"name"') && line.includes('"passed":false'))
   if (failed !== undefined) return JSON.parse(failed).name

@@ -7,11 +7,11 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { copies } from './copies.js'
-import { loader } from './loader.js'
 import { run } from './run.js'
 
 const root = process.cwd()
 const reporter = fileURLToPath(new URL('reporter.js', import.meta.url))
+const loader = String(new URL('typescript.js', import.meta.url))
 const brief = String(new URL('brief.js', import.meta.url))
 const folder = join(root, 'test', 'mutations')
 // They wait more than they work.
@@ -86,7 +86,7 @@ const apply = (file, tree, ...more) => run('git', ['apply', '--whitespace=nowarn
   cwd: tree, env: { ...process.env, GIT_CEILING_DIRECTORIES: dirname(temporary) }, limit: LIMIT
 })
 
-/** A tree serves one fault after the other: what tsx has transformed it keeps by path. */
+/** A tree serves one fault after the other. */
 async function attempt (file, tree) {
   const { test, red, proof } = read(file)
   const applied = await apply(file, tree)

@@ -34,6 +34,7 @@ const EVERY = 100
 
 /** In the server's namespace. */
 const ports = { nginx: 8001, nginxRestart: 8002, haproxy: 8003, delay: 8004 } as const
+const loader = new URL('../../scripts/typescript.js', import.meta.url).href
 const DELAY = 300
 
 const names = Object.keys(clientFaults) as ClientFaultName[]
@@ -51,7 +52,7 @@ interface Party extends Site {
 async function startDelay (t: TestContext, prefix: string[], upstream: number): Promise<void> {
   const [program, ...args] = [...prefix, process.execPath]
   const child = fork(fileURLToPath(new URL('support/delay.ts', import.meta.url)), [ports.delay, upstream, DELAY].map(String), {
-    execPath: program!, execArgv: [...args, '--import', 'tsx'], stdio: ['ignore', 'inherit', 'inherit', 'ipc']
+    execPath: program!, execArgv: [...args, '--import', loader], stdio: ['ignore', 'inherit', 'inherit', 'ipc']
   })
   const exited = once(child, 'exit')
   t.after(async () => { child.kill('SIGKILL'); await exited })

@@ -52,7 +52,7 @@ for (const [name, ways] of worlds) {
         ...(path !== undefined && { path })
       })
       if (details.failed) {
-        const again = `FUZZ_SEED=${details.seed} FUZZ_PATH=${details.counterexamplePath} node --import tsx --test --test-name-pattern=': ${name}$' test/fuzz/truth.test.ts`
+        const again = `FUZZ_SEED=${details.seed} FUZZ_PATH=${details.counterexamplePath} node --import ./scripts/typescript.js --test --test-name-pattern=': ${name}$' test/fuzz/truth.test.ts`
         const cause = details.errorInstance
         throw new Error(`${fc.defaultReportMessage(details) ?? ''}\n${String(cause)}\nAgain: ${again}`, { cause })
       }

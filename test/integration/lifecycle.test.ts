@@ -285,7 +285,7 @@ test('a drain that takes longer than pluginTimeout does not fail fastify.close()
 
 /** Runs a script in a process of its own and gives its exit code; a process that does not end by itself fails the test. */
 async function run (t: TestContext, script: string): Promise<number> {
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', script], { stdio: 'inherit', cwd: new URL('../..', import.meta.url) })
+  const child = spawn(process.execPath, ['--import', './scripts/typescript.js', '--input-type=module', '--eval', script], { stdio: 'inherit', cwd: new URL('../..', import.meta.url) })
   const limit = setTimeout(() => { child.kill('SIGKILL') }, 20_000)
   t.after(() => { child.kill('SIGKILL') })
   const [code] = await once(child, 'exit')

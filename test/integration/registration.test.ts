@@ -96,7 +96,7 @@ test('of many early routes the first are named; other routes may come early, and
 
 test('where the instance is older than this module, an early route refuses upgrades, and a line in the log says why', async () => {
   const lines: string[] = []
-  const { stdout } = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', `
+  const { stdout } = spawnSync(process.execPath, ['--import', './scripts/typescript.js', '--input-type=module', '-e', `
     import Fastify from 'fastify'
     import WebSocket from 'ws'
     const app = Fastify({ logger: { level: 'warn' } })

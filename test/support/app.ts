@@ -83,8 +83,11 @@ export function ended (app: FastifyInstance): Promise<CloseInfo> {
   return new Promise((resolve) => { app.lifeline.once('close', (_connection, info) => { resolve(info) }) })
 }
 
+/** In ms. It decides nothing but when a test that fails is given up: a busy machine may be slow. */
+const PATIENCE = Number(process.env.PATIENCE ?? 30_000)
+
 /** Waits for what no event tells (a count in /proc, the log of another process); fails after `limit` ms. */
-export async function until (what: string, holds: () => unknown, limit = 10_000): Promise<void> {
+export async function until (what: string, holds: () => unknown, limit = PATIENCE): Promise<void> {
   const deadline = performance.now() + limit
   while (!await holds()) {
     if (performance.now() > deadline) throw new Error(`waited ${limit} ms in vain: ${what}`)

@@ -120,6 +120,7 @@ export function sockets (pid: number): number {
 }
 
 const script = fileURLToPath(new URL('server.ts', import.meta.url))
+const loader = new URL('../../scripts/typescript.js', import.meta.url).href
 
 /** A script of ours in a process of its own, and calls to it. It is killed when the test ends. */
 export interface Launched {
@@ -152,7 +153,7 @@ export async function launch (t: Pick<TestContext, 'after'>, path: string, setup
   const [program, ...args] = [...prefix, process.execPath]
   const child = fork(path, given, {
     execPath: program!,
-    execArgv: [...args, '--expose-gc', '--import', 'tsx'],
+    execArgv: [...args, '--expose-gc', '--import', loader],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     serialization: 'advanced'
   })

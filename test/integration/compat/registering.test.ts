@@ -88,7 +88,7 @@ test('@fastify/websocket after ours is Fastify\'s own error', async () => {
     app.register(fastifyWebsocket)
     await app.ready()`
   await assert.rejects(
-    promisify(execFile)(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], { cwd: root, timeout: 20_000 }),
+    promisify(execFile)(process.execPath, ['--import', './scripts/typescript.js', '--input-type=module', '-e', script], { cwd: root, timeout: 20_000 }),
     { code: 1, stderr: /FST_ERR_DEC_ALREADY_PRESENT/ })
 })
 
