@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: measures all rows, prints one table with the goals beside the figures, says which are
- * missed, and writes results.json, RESULTS.md, the picture and the figures in the project's README.
+ * missed, and writes results.json, RESULTS.md, the picture and the figures in docs/how-it-works.md.
  * Options: --rows a,b  --rounds N  --quick (3 rounds, no growth)  --profile (of our server, in the first row chosen)
  *   --against REVISION (this held against another, 15 rounds; see against.js)
  */
@@ -10,7 +10,7 @@ import { compare } from './against.js'
 import { draw } from './draw.js'
 import { profile } from './profile.js'
 import { pinned } from './process.js'
-import { asMarkdown, asTable, intoReadme, judge, machine, missed } from './report.js'
+import { asMarkdown, asTable, intoDocument, judge, machine, missed } from './report.js'
 import { growth, paired, rows } from './rows.js'
 
 const { values } = parseArgs({ options: { rows: { type: 'string' }, rounds: { type: 'string' }, against: { type: 'string' }, quick: { type: 'boolean' }, profile: { type: 'boolean' } } })
@@ -39,7 +39,7 @@ if (values.against !== undefined) {
     writeFileSync(new URL('results.json', import.meta.url), `${JSON.stringify(results, null, 2)}\n`)
     writeFileSync(new URL('RESULTS.md', import.meta.url), asMarkdown(results))
     writeFileSync(new URL('../docs/bench.svg', import.meta.url), draw(results))
-    const readme = new URL('../README.md', import.meta.url)
-    writeFileSync(readme, intoReadme(readFileSync(readme, 'utf8'), results))
+    const document = new URL('../docs/how-it-works.md', import.meta.url)
+    writeFileSync(document, intoDocument(readFileSync(document, 'utf8'), results))
   }
 }

@@ -21,7 +21,7 @@ export async function strip (text) {
     if (error.code !== 'ENOENT') throw error
   }
   const { default: blank } = await import('ts-blank-space')
-  const source = blank(text, (node) => { throw new SyntaxError(`this TypeScript cannot be struck out: ${node.getText()}`) })
+  const source = blank(text, (node) => { throw new SyntaxError(`this TypeScript cannot be struck out: ${text.slice(node.pos, node.end).trim()}`) })
   // Two processes may write the same at a time: none shall read a half.
   mkdirSync(kept, { recursive: true })
   writeFileSync(`${path}.${process.pid}`, source)

@@ -12,6 +12,9 @@ import type { Noted } from './warnings.js'
 /** How long churn is gathered before one line sums it up, in ms. */
 export const SUMMARY_WINDOW = 60_000
 
+/** So many different ones of a kind have a line of their own in a window: a second slip is seen beside the first, and what reads otherwise each time fills no disk. */
+const DIFFERENT_MAX = 5
+
 /** What we need of `fastify.log`. */
 export interface Logger {
   debug (fields: object, message: string): void
@@ -41,7 +44,7 @@ function readable (err: Error & { code?: string }): { kind: string, message: str
 export class Log {
   readonly #logger: Logger
   readonly #churn = new Map<Cause, number>()
-  readonly #mistakes = new Map<string, number>()
+  readonly #mistakes = new Map<string, { times: number, readonly said: Set<string> }>()
   readonly #refused = new Map<Limited | 'route', number>()
   readonly #warnings = new Warnings<Warning>((kind, noted) => { this.#warn(kind, noted) })
   #window: NodeJS.Timeout | null = null
@@ -90,14 +93,14 @@ export class Log {
     this.#say('debug', { fd, why }, 'lifeline: a message was invalid', logger)
   }
 
-  /** One line a window for each kind of mistake: a loop over a wrong fd must not fill the disk. */
+  /** One line a window for each mistake, and few for each kind: a loop over a wrong fd must not fill the disk. */
   misused (err: Error & { code?: string }, fd: number | undefined): void {
     const { kind, message } = readable(err)
-    if (this.#isFirst(kind)) this.#say('error', { err, fd }, `lifeline: ${message}`)
+    if (this.#isNew(kind, message)) this.#say('error', { err, fd }, `lifeline: ${message}`)
   }
 
   listenerThrew (event: string, err: unknown): void {
-    if (this.#isFirst(`listener of "${event}"`)) this.#say('error', { err }, `lifeline: a listener of the event "${event}" failed`)
+    if (this.#isNew(`listener of "${event}"`, readable(Object(err) as Error).message)) this.#say('error', { err }, `lifeline: a listener of the event "${event}" failed`)
   }
 
   /** Many were reset after the same idle time. @param interval of the heartbeat, in ms; undefined: there is none */
@@ -138,12 +141,15 @@ export class Log {
     this.#warnings.turn(true)
   }
 
-  /** Whether it is the first of its kind in this window; the others are counted for the summary. */
-  #isFirst (kind: string): boolean {
-    const before = this.#mistakes.get(kind) ?? 0
-    this.#mistakes.set(kind, before + 1)
+  /** Whether a line tells of it; all are counted for the summary. */
+  #isNew (kind: string, message: string): boolean {
+    let of = this.#mistakes.get(kind)
+    if (of === undefined) this.#mistakes.set(kind, of = { times: 0, said: new Set() })
+    of.times++
     this.#gather()
-    return before === 0
+    if (of.said.has(message) || of.said.size >= DIFFERENT_MAX) return false
+    of.said.add(message)
+    return true
   }
 
   /** What the app threw may not even be readable, and a destination that fails may throw (a full disk): neither is a connection's matter. */
@@ -174,7 +180,7 @@ export class Log {
 
   #summarize (): void {
     this.#window = null
-    const repeated = [...this.#mistakes].filter(([, times]) => times > 1)
+    const repeated = [...this.#mistakes].filter(([, { times, said }]) => times > said.size).map(([kind, { times }]) => [kind, times])
     const fields = {
       ...(this.#churn.size > 0 && { closed: Object.fromEntries(this.#churn) }),
       ...(repeated.length > 0 && { errors: Object.fromEntries(repeated) }),

@@ -15,6 +15,7 @@ import type { FastifyInstance } from 'fastify'
 import WebSocket from 'ws'
 import { connect, keepLog, level, until } from '../support/app.js'
 import type { LogLine } from '../support/app.js'
+import lifeline from '../../src/index.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -217,3 +218,33 @@ for (const name of ['chat', 'progress', 'notifications']) {
     assert.fail('it ended before it listened')
   })
 }
+
+test('the client comes back to a server that was restarted, after the delay that it was told, and stays away when it is told to', async (t) => {
+  const before = globalThis.WebSocket
+  globalThis.WebSocket = WebSocket as unknown as typeof globalThis.WebSocket
+  t.after(() => { globalThis.WebSocket = before })
+  const { connect: dial } = await import(String(new URL('../../examples/client/client.js', import.meta.url)))
+  const serve = async (port: number): Promise<FastifyInstance> => {
+    const { default: Fastify } = await import('fastify')
+    const app = Fastify()
+    t.after(() => app.close())
+    await app.register(lifeline, { shutdown: { reconnect: { after: 300, within: 100 } } })
+    app.get('/live', { websocket: true }, (_socket, request) => { app.safePush(request.fd, 'hello') })
+    await app.listen({ port, host: '127.0.0.1' })
+    return app
+  }
+  const first = await serve(0)
+  const { port } = first.server.address() as AddressInfo
+  const heard: string[] = []
+  const ends: number[] = []
+  t.after(dial(`ws://127.0.0.1:${port}/live`, { message: (data: Buffer) => { heard.push(String(data)) }, end: (code: number) => { ends.push(code) } }))
+  await until('it is there', () => heard.length === 1)
+  const closed = performance.now()
+  await first.close()
+  const second = await serve(port)
+  await until('it is there again', () => heard.length === 2)
+  assert.ok(performance.now() - closed >= 300)
+  await second.lifeline.disconnect([...second.lifeline][0]!, 1008)
+  await until('it was told to stay away', () => ends.length === 1)
+  assert.deepEqual([ends, heard.length], [[1008], 2])
+})

@@ -141,7 +141,7 @@ console.table({ ...account.closed, ...Object.fromEntries(Object.entries(account.
 console.log(`connections opened ${account.opened}, upgrades refused ${account.refused}`)
 console.log(`pushes true ${account.pushes.true}, false ${account.pushes.false}; broadcasts ${account.broadcasts}; messages received ${received} (without those of the last moment of killed clients)`)
 plot()
-console.log(`heap after gc, nobody there: ${Math.round(before! / 1024)} KiB after ${warm.toFixed(1)} minutes, ${Math.round(after / 1024)} KiB at the end`)
+console.log(`heap after gc without machine code, nobody there: ${Math.round(before! / 1024)} KiB after ${warm.toFixed(1)} minutes, ${Math.round(after / 1024)} KiB at the end`)
 if (after > before! * (1 + GROWTH)) problems.push(`the heap has grown by ${((after / before! - 1) * 100).toFixed(1)} %`)
 if (account.lies > 0) problems.push(`${account.lies} times a connection known to be over was said to be there`)
 problems.push(...account.uncaught)

@@ -1,5 +1,5 @@
 /**
- * What is published: all that is needed, no more than 460 KB of it, and documents whose links lead somewhere.
+ * What is published: all that is needed, no more than 480 KB of it, and documents whose links lead somewhere.
  */
 import assert from 'node:assert/strict'
 import { execSync } from 'node:child_process'
@@ -9,7 +9,7 @@ import { before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const BUDGET = 460_000
+const BUDGET = 480_000
 
 const read = (file: string): string => readFileSync(join(root, file), 'utf8')
 const isDocument = (file: string): boolean => file.endsWith('.md')
@@ -58,7 +58,7 @@ describe('the package', () => {
     unpacked = unpackedSize
   })
 
-  test('is at most 460 KB unpacked', (t) => {
+  test('is at most 480 KB unpacked', (t) => {
     t.diagnostic(`${Math.round(unpacked / 1000)} KB of ${BUDGET / 1000}`)
     const largest = [...shipped].toSorted(([, one], [, other]) => other - one).slice(0, 5).map(([path, size]) => `${path} ${Math.round(size / 1000)} KB`)
     assert.ok(unpacked <= BUDGET, `${unpacked} bytes, of which the largest are ${largest.join(', ')}`)
@@ -73,7 +73,7 @@ describe('the package', () => {
   })
 
   test('has nothing else: scripts, declarations, documents, examples', () => {
-    const kinds = [/^dist\/.*\.js$/, /^dist\/.*\.d\.ts$/, /^docs\/[^/]+\.(md|svg|png|webp)$/, /^examples\/(chat|notifications|progress)\/app\.js$/, /^(README|SECURITY)\.md$/, /^LICENSE$/, /^package\.json$/]
+    const kinds = [/^dist\/.*\.js$/, /^dist\/.*\.d\.ts$/, /^docs\/[^/]+\.(md|svg|png|webp)$/, /^examples\/((chat|notifications|progress)\/app|client\/client)\.js$/, /^(README|SECURITY)\.md$/, /^LICENSE$/, /^package\.json$/]
     assert.deepEqual([...shipped.keys()].filter((file) => !kinds.some((kind) => kind.test(file))), [])
   })
 

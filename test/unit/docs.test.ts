@@ -3,6 +3,7 @@
  * its examples compile.
  */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -40,11 +41,22 @@ function flatten (object: object, path = ''): Array<[string, unknown]> {
 /** A default as the documentation writes it. */
 const show = (value: unknown): string => typeof value === 'string' ? `'${value}'` : typeof value === 'object' ? JSON.stringify(value) : String(value)
 
-test('README names every option with its default, and no other', () => {
-  const documented = rows('README.md')
-    .filter(([, value]) => value !== undefined && /^`(\d+|{}|Infinity|true|false|'\w+')`$/.test(value))
-    .map(([name, value]) => [name!.replaceAll('`', ''), value!.replaceAll('`', '')])
-  assert.deepEqual(Object.fromEntries(documented), Object.fromEntries(flatten(defaults).map(([name, value]) => [name, show(value)])))
+/** The options that a document has in its tables, with their defaults. */
+const optionsIn = (file: string): Record<string, string> => Object.fromEntries(rows(file)
+  .filter(([, value]) => value !== undefined && /^`(\d+|{}|Infinity|true|false|'\w+')`$/.test(value))
+  .map(([name, value]) => [name!.replaceAll('`', ''), value!.replaceAll('`', '')]))
+
+test('docs/options.md names every option with its default, and no other; README some of them', () => {
+  const all = Object.fromEntries(flatten(defaults).map(([name, value]) => [name, show(value)]))
+  assert.deepEqual(optionsIn('docs/options.md'), all)
+  const some = optionsIn('README.md')
+  assert.equal(Object.keys(some).length, 6)
+  for (const [name, value] of Object.entries(some)) assert.equal(value, all[name], name)
+})
+
+test('README is read in five minutes: at most 1,100 words beside its code', () => {
+  const words = read('README.md').replace(/^```[\s\S]*?^```/gm, '').split(/\s+/).filter((word) => /\w/.test(word))
+  assert.ok(words.length <= 1100, String(words.length))
 })
 
 test('the docstrings of the options give the defaults of the code', () => {
@@ -86,9 +98,9 @@ test('docs/causes.md has the close codes of the code, and what a client does abo
 /** The examples in a document. */
 const examplesIn = (file: string): string[] => [...read(file).matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code!)
 
-test('the examples of README, docs/metrics.md and docs/messages.md compile, strictly, with the types that are shipped', (t) => {
-  const examples = ['README.md', 'docs/metrics.md', 'docs/messages.md'].flatMap(examplesIn)
-  assert.ok(examples.length >= 3)
+test('the examples of README and of the documents compile, strictly, with the types that are shipped', (t) => {
+  const examples = ['README.md', ...readdirSync(join(root, 'docs')).filter((file) => file.endsWith('.md')).map((file) => `docs/${file}`)].flatMap(examplesIn)
+  assert.ok(examples.length >= 7)
   // Inside the package, so that its own name is found.
   const folder = mkdtempSync(join(root, 'test', 'readme-'))
   t.after(() => { rmSync(folder, { recursive: true }) })
@@ -130,6 +142,38 @@ test('the example of docs/metrics.md runs', async (t) => {
   const { statusCode, headers, body } = await fastify.inject('/metrics')
   assert.deepEqual([statusCode, headers['content-type']], [200, 'text/plain; version=0.0.4; charset=utf-8'])
   assert.match(body, /^lifeline_connections 0$/m)
+})
+
+test('the first example of README runs, and so does the one in CommonJS', async (t) => {
+  const [example] = examplesIn('README.md')
+  const [, common] = /```js\n(const Fastify = require[\s\S]*?)```/.exec(read('README.md'))!
+  const folder = mkdtempSync(join(root, 'test', 'first-'))
+  t.after(() => { rmSync(folder, { recursive: true }) })
+  const adapt = (text: string): string => text.replace('logger: true', 'logger: false').replace('port: 3000', 'port: 0')
+  writeFileSync(join(folder, 'example.ts'), `${adapt(example!)}\nexport { fastify }\n`)
+  writeFileSync(join(folder, 'example.cjs'), adapt(common!).replace(/^ {2}await fastify.listen.*\n/m, '$&  return fastify\n').replace(/^start\(\)$/m, 'module.exports = start()'))
+  for (const [name, said] of [['example.ts', { question: 'why', answer: 42 }], ['example.cjs', 'why']] as const) {
+    const module = await import(join(folder, name)) as { fastify?: FastifyInstance, default?: Promise<FastifyInstance> }
+    const fastify = module.fastify ?? await module.default!
+    t.after(() => fastify.close())
+    const socket = await fastify.injectWS('/live')
+    socket.send('why')
+    const [data] = await once(socket, 'message')
+    assert.equal(String(data), typeof said === 'string' ? said : JSON.stringify(said))
+    socket.terminate()
+  }
+})
+
+test('the test in docs/testing.md passes', (t) => {
+  const [example] = examplesIn('docs/testing.md')
+  const folder = mkdtempSync(join(root, 'test', 'testing-'))
+  t.after(() => { rmSync(folder, { recursive: true }) })
+  const file = join(folder, 'example.ts')
+  writeFileSync(file, example!)
+  const { NODE_TEST_CONTEXT, NODE_V8_COVERAGE, ...env } = process.env
+  const { status, stdout } = spawnSync(process.execPath, ['--import', './scripts/typescript.js', file], { cwd: root, env, encoding: 'utf8', timeout: 60_000 })
+  assert.equal(status, 0, stdout)
+  assert.match(stdout, /^(# |ℹ )pass 1$/m)
 })
 
 test('the first example of docs/messages.md runs, and the client of its requests and responses', async (t) => {
@@ -209,18 +253,18 @@ test('every number of docs/reliability.md is carried by a test', () => {
   for (const number of numbers) assert.ok(titles.includes(number), `no test carries "field ${number}"`)
 })
 
-test('the figures in README, in bench/RESULTS.md and in the picture are those that were measured', async () => {
+test('the figures in docs/how-it-works.md, in bench/RESULTS.md and in the picture are those that were measured', async () => {
   const results = JSON.parse(read('bench/results.json'))
   const load = async (file: string): Promise<any> => await import(join(root, 'bench', file))
-  const [{ draw }, { asMarkdown, intoReadme }] = [await load('draw.js'), await load('report.js')]
+  const [{ draw }, { asMarkdown, intoDocument }] = [await load('draw.js'), await load('report.js')]
   assert.equal(read('docs/bench.svg'), draw(results))
   assert.equal(read('bench/RESULTS.md'), asMarkdown(results))
-  assert.equal(read('README.md'), intoReadme(read('README.md'), results))
+  assert.equal(read('docs/how-it-works.md'), intoDocument(read('docs/how-it-works.md'), results))
 })
 
 test('what may be kept while receipts cannot be seen is what the documentation says', () => {
   const mib = (bytes: number): string => `${bytes / 1024 / 1024} MiB`
   const bounds = rows('docs/receipts.md').flatMap(([what, most]) => /^(messages of the client|unconfirmed messages)/.test(what!) ? [/^\d+ MiB/.exec(most!)![0]] : [])
   assert.deepEqual(bounds, [mib(READ_ON_MAX), mib(MORE)])
-  for (const file of ['docs/operations.md', 'README.md']) assert.ok(read(file).includes(mib(READ_ON_MAX)), file)
+  for (const file of ['docs/operations.md', 'docs/api.md']) assert.ok(read(file).includes(mib(READ_ON_MAX)), file)
 })

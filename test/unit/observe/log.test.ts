@@ -78,6 +78,23 @@ test('a mistake that is made in a loop is one line a window for its kind, and is
   assert.equal(above().length, 5)
 })
 
+test('a second mistake of a kind has a line beside the first, up to five; what reads otherwise each time fills no disk', (t) => {
+  const { log, above } = keep(t)
+  const wrong = (message: string): Error => Object.assign(new Error(message), { code: 'A' })
+  for (let i = 0; i < 2; i++) for (const what of ['one', 'two']) log.misused(wrong(what), 3)
+  for (let i = 0; i < 2; i++) for (const what of ['one', 'two']) log.listenerThrew('open', new Error(what))
+  log.listenerThrew('open', null)
+  assert.deepEqual(above().map(({ message }) => message), [
+    'lifeline: one', 'lifeline: two', ...Array(3).fill('lifeline: a listener of the event "open" failed')
+  ])
+  for (let i = 0; i < 1000; i++) log.misused(wrong(`fd ${i}`), 3)
+  assert.equal(above().length, 8)
+  t.mock.timers.tick(SUMMARY_WINDOW)
+  assert.deepEqual(above()[8]!.fields, { errors: { A: 1004, 'listener of "open"': 5 } })
+  log.misused(wrong('fd 1'), 3)
+  assert.equal(above().length, 10)
+})
+
 test('one mistake that was logged needs no summary', (t) => {
   const { log, above } = keep(t)
   log.misused(new Error('once'), 1)
