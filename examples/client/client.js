@@ -9,11 +9,11 @@
  * @returns {() => void} ends it
  */
 export function connect (url, { message, open, end, silence = 0 }) {
-  let socket, timer, attempts = 0
+  let socket; let timer; let attempts = 0
 
   function dial () {
     const mine = socket = new WebSocket(url)
-    let watch, openedAt = Infinity
+    let watch; let openedAt = Infinity
     const heard = () => { clearTimeout(watch); if (silence > 0) watch = setTimeout(lost, silence, { code: 1006, reason: '' }) }
     const lost = ({ code, reason }) => {
       clearTimeout(watch)

@@ -273,7 +273,7 @@ export class Connection<M extends Message = Message> {
 
   /**
    * Closes it: what was pushed before is sent first, then the close frame. (A push that waits because the app is between
-   * two fragments of a message of its own is lost.) A peer that does not answer is terminated after `closeTimeout`.
+   * two fragments of a message of its own is lost.) What waits has `stallTimeout` to leave, the peer `closeTimeout` to answer; then it is terminated.
    * By default the code is 1000, without a reason. Code and reason may be those with which another connection has ended, to pass them on:
    * 1005 becomes 1000, 1006 and 1015 become 1012 (come back), bytes are text. What else RFC 6455 forbids is replaced, and reported.
    */

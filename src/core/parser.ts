@@ -93,6 +93,8 @@ export class MessageParser {
       // ajv can change the value as a whole (a default, "5" to 5) only where it is told what holds it.
       result = validate.schemaEnv === undefined ? validate(parsed.value) : validate(parsed.value, { parentData: parsed, parentDataProperty: 'value' })
     } catch (error) {
+      // To compare objects ajv calls their valueOf and toString, which the peer's may have as values.
+      if (validate.schemaEnv !== undefined && types.isNativeError(error) && /\.(valueOf|toString) is not a function$/.test(error.message)) return invalid('message has an object that cannot be compared', [], error)
       // A schema that refers to itself goes as deep as the peer wants.
       if (types.isNativeError(error) && error.name === 'RangeError' && error.message === 'Maximum call stack size exceeded') return invalid('message is nested too deeply', [], error)
       throw error

@@ -105,7 +105,7 @@ export class Life<T extends Named> extends Sender<T> implements TransportOwner, 
     // Who began the closing names the cause, not who joins in.
     if (this.transport.close(said, dropped)) {
       this.#cause ??= cause
-      this.closing()
+      this.closing(!dropped)
     }
     this.flushed()
   }
@@ -173,7 +173,7 @@ export class Life<T extends Named> extends Sender<T> implements TransportOwner, 
   // As the transport sees it.
 
   failed (error: unknown): void { this.run.failed(error) }
-  closing (): void { this.run.closing() }
+  closing (takes: boolean): void { this.run.closing(takes) }
   dropped (messages: number, bytes: number): void {
     // Nobody is told of anything behind the end.
     if (this.info !== null) this.house.journal.ignored(messages)

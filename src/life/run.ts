@@ -50,8 +50,9 @@ export interface Living {
 interface Keeper {
   readonly heartbeat: Heartbeat
   readonly wheel: Wheel
-  /** How long a closing handshake may take, in ms. */
+  /** How long a peer may take to answer our close frame, in ms; and how much longer what waits before it may take to leave. */
   readonly closeTimeout: number
+  readonly limits: { readonly stallTimeout: number }
 }
 
 export class Run implements Peer {
@@ -67,6 +68,7 @@ export class Run implements Peer {
   /** Whichever comes first: the end of the handler, or of a closing. */
   #deadline: Deadline | null = null
   #closing = false
+  #takes = false
   #attached: AbortSignal | null = null
   /** What hangs on it. */
   #endings: Endings = null
@@ -130,14 +132,30 @@ export class Run implements Peer {
   lost (): void { this.#living.giveUp(this, 'heartbeat') }
   stalled (): void { this.#living.giveUp(this, 'stalled') }
 
-  /** The closing of its wire has begun, by whoever: from now on nobody judges the peer by its silence, but that has an end. (Not a moment sooner: a slot may be nearly over when it begins.) */
-  closing (): void {
-    if (this.over || this.#closing) return
+  /**
+   * The closing of its wire has begun, by whoever: from now on nobody judges the peer by its silence, but that has an end.
+   * @param takes the peer may still take what was pushed before: it has not closed, nor ended its side
+   */
+  closing (takes: boolean): void {
+    if (this.over || (this.#closing && (takes || !this.#takes))) return
     this.#closing = true
-    const { heartbeat, wheel, closeTimeout } = this.#keeper
-    heartbeat.forget(this.pulse)
+    this.#takes = takes
+    this.#keeper.heartbeat.forget(this.pulse)
+    this.#seeOut(0)
+  }
+
+  get #leaving (): boolean { return this.#takes && this.transport.bufferedBytes > 0 }
+
+  /** The time to answer begins when our close frame has left. @param waited how long what goes before it has taken to leave, in ms */
+  #seeOut (waited: number): void {
+    const { wheel, closeTimeout, limits: { stallTimeout } } = this.#keeper
+    const left = !this.#leaving
     this.#clear()
-    this.#deadline = new Deadline(wheel, () => { this.#living.giveUp(this, 'heartbeat') })
+    this.#deadline = new Deadline(wheel, () => {
+      if (left || (this.#leaving && waited + closeTimeout >= stallTimeout)) this.#living.giveUp(this, 'heartbeat')
+      else this.#seeOut(waited + closeTimeout)
+    })
+    // Not a moment sooner: a slot may be nearly over when it begins.
     this.#deadline.in(closeTimeout + wheel.width)
   }
 }

@@ -9,7 +9,7 @@ import { FST_ERR_LIFELINE_OPTION } from '../core/errors.js'
 import type { Log } from '../observe/log.js'
 import { checkServerOptions } from './options.js'
 import type { LifelineOptions, Settings } from './options.js'
-import { closeTimeoutOf, WS_DEFAULTS } from './registration.js'
+import { behindOurs, closeTimeoutOf, WS_DEFAULTS } from './registration.js'
 import type { Manner, Registration, ServerOptions } from './registration.js'
 import { PARTS_DEFAULT, partsOf } from './unfinished.js'
 
@@ -74,8 +74,9 @@ export class AppWebsocket implements Registration {
 }
 
 /** Our limits, where the app has not set its own. */
-function bound (serverOptions: ServerOptions, closeTimeout: number, { limits: { payload } }: Settings, given: LifelineOptions): void {
-  serverOptions.closeTimeout = closeTimeout
+function bound (serverOptions: ServerOptions, closeTimeout: number, settings: Settings, given: LifelineOptions): void {
+  const { payload } = settings.limits
+  serverOptions.closeTimeout = behindOurs(closeTimeout, serverOptions, settings)
   const theirs = serverOptions.maxPayload ?? WS_DEFAULTS.maxPayload
   if (given.limits?.payload !== undefined || theirs === WS_DEFAULTS.maxPayload) serverOptions.maxPayload = payload
   const parts = partsOf(serverOptions.maxPayload ?? theirs)

@@ -73,7 +73,7 @@ export interface LifelineOptions {
      */
     stallTimeout?: number
   }
-  /** How long a peer has to answer our close frame before it is terminated, in ms. @default 5_000 */
+  /** How long a peer has to answer our close frame, in ms; what was pushed before has `stallTimeout` to leave first. Then it is terminated. @default 5_000 */
   closeTimeout?: number
   /** How long the app's hooks may take to decide on an upgrade, in ms. After it the client gets a 503. @default 10_000 */
   upgradeTimeout?: number

@@ -13,7 +13,7 @@ import type { Log } from '../observe/log.js'
 import { closeCode } from '../protocol/close-codes.js'
 import type { Supervision } from '../transports/websocket/supervisor.js'
 import type { LifelineOptions, Settings } from './options.js'
-import { closeTimeoutOf, refuseTaken } from './registration.js'
+import { behindOurs, closeTimeoutOf, refuseTaken } from './registration.js'
 import type { Registration } from './registration.js'
 import { watchHandlers } from './routes.js'
 import { partsOf } from './unfinished.js'
@@ -80,7 +80,7 @@ export class OwnWebsocket implements Registration {
     const maxPayload = options?.maxPayload ?? this.#settings.limits.payload
     const { maxFragments, maxBufferedChunks } = partsOf(maxPayload)
     return {
-      options: { ...options, maxPayload, maxFragments: options?.maxFragments ?? maxFragments, maxBufferedChunks: options?.maxBufferedChunks ?? maxBufferedChunks, closeTimeout: this.closeTimeout } as NonNullable<WebsocketPluginOptions['options']>,
+      options: { ...options, maxPayload, maxFragments: options?.maxFragments ?? maxFragments, maxBufferedChunks: options?.maxBufferedChunks ?? maxBufferedChunks, closeTimeout: behindOurs(this.closeTimeout, options, this.#settings) } as NonNullable<WebsocketPluginOptions['options']>,
       errorHandler (error, socket, request) {
         const connection = request[kConnection]
         if (connection == null) {

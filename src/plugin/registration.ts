@@ -53,6 +53,14 @@ export function closeTimeoutOf (serverOptions: ServerOptions | undefined, settin
   return chosen
 }
 
+/**
+ * How long ws may take for a closing handshake before it ends the socket, in ms. It counts from the call of `close`, we from when the
+ * close frame has left: so it comes behind us, and ends what is no connection of ours. But what the app chose there holds.
+ */
+export function behindOurs (closeTimeout: number, serverOptions: ServerOptions | undefined, { backpressure: { stallTimeout } }: Settings): number {
+  return closeTimeout === serverOptions?.closeTimeout ? closeTimeout : Math.min(stallTimeout + 3 * closeTimeout, 2 ** 31 - 1)
+}
+
 /** Before anything is in place. @throws Fastify's own error for a name of its instance that is taken */
 export function refuseTaken (fastify: FastifyInstance, ...names: string[]): void {
   for (const name of names) if (Object.hasOwn(fastify, name)) fastify.decorate(name, null)

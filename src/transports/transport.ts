@@ -65,8 +65,8 @@ export interface TransportOwner {
   exceeded (limit: Limited, fatal: boolean): void
   /** The message with this number was not sent after all. */
   unsent (seq: number, error: unknown): void
-  /** The closing has begun, and not by `close`: by the app's own call, or because the peer has closed, or ended its side without a word. Perhaps more than once. */
-  closing (): void
+  /** The closing has begun, and not by `close`: by the app's own call, or because the peer has closed, or ended its side without a word. Perhaps more than once. @param takes the peer may still take what was sent before: it has not closed, nor ended its side */
+  closing (takes: boolean): void
   /** The peer has all messages up to this one. @param roundTrip of the ping that tells so, in ms */
   received (seq: number, roundTrip: number): void
   /** The last word: nothing is read or written any more. */

@@ -46,7 +46,7 @@ test('what run 1 throws, settles or closes never reaches run 2', async (t) => {
   const { connection, first, second, next, wire, errors } = twice(t)
   first.failed(new Error('late'))
   first.settled()
-  first.closing()
+  first.closing(true)
   first.lost()
   assert.equal(wire.close({ code: 4000, reason: '' }, false), false)
   for (let i = 0; i < 5; i++) await turnOver()

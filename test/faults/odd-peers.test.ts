@@ -217,7 +217,7 @@ async function ordinaryEnd (t: TestContext): Promise<Row> {
   for (const client of clients) client.close()
   await until('all have left', () => closed.length === CLIENTS)
   assert.deepEqual(closed.map(({ unconfirmed }) => unconfirmed.length), Array(CLIENTS).fill(0))
-  return { what: 'with receipts: a client that gets some messages and leaves as usual', connections: CLIENTS, stated: 'nothing is in doubt', saw: '`unconfirmed` is empty for all' }
+  return { what: 'with receipts: a client that gets some messages, and leaves half a second after the last or later', connections: CLIENTS, stated: 'nothing is in doubt', saw: '`unconfirmed` is empty for all' }
 }
 
 test('odd peers (field 3, 5, 6, 13, 27)', { timeout: 180_000 }, async (t) => {

@@ -238,7 +238,7 @@ test('disconnect of what is no fd, id, connection or group closes nobody, and is
   const { app, connection, errors } = await room(t)
   for (const target of [undefined, null, [connection], true, {}]) assert.equal(await app.lifeline.disconnect(target as never), 0)
   assert.deepEqual([...new Set(errors().map(({ err }) => err!.code))], ['FST_ERR_LIFELINE_ARGUMENT'])
-  assert.equal(new Set(errors().map(({ msg }) => msg)).size, errors().length)
+  assert.equal(new Set(errors().map(({ err }) => (err as { message?: string }).message)).size, errors().length)
   assert.equal(app.lifeline.stats().errors, 5)
   // Nobody is there, which is no mistake.
   for (const target of ['', 'x', 0, 5, { group: 'nobody' }]) assert.equal(await app.lifeline.disconnect(target), 0)

@@ -422,7 +422,7 @@ test('a peer that reads on takes very many small messages in no time (compressed
 })
 
 test('a write that waits when the connection ends, or comes after it, is called back with an error', { timeout: 10_000 }, async (t) => {
-  const { app, url } = await start(t, { options: { backpressure: { limit }, ...quick }, routes })
+  const { app, url } = await start(t, { options: { backpressure: { limit, stallTimeout: 300 }, ...quick }, routes })
   const client = await connect(t, url)
   const [connection] = app.lifeline
   client.pause()

@@ -8,6 +8,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import fastifyWebsocket from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
 import type WebSocket from 'ws'
@@ -457,3 +458,67 @@ test('but for shutdown.timeout at most, and not for what other listeners do', { 
   await app.close()
   assert.equal(late, true)
 })
+
+for (const registered of [false, true]) {
+  const way = registered ? ' (the app has registered @fastify/websocket)' : ''
+  const options = { closeTimeout: 100, heartbeat: { interval: 60_000, timeout: 60_000 }, backpressure: { limit: 64 << 20, stallTimeout: 60_000 } } as const
+  const large = Buffer.alloc(24 << 20)
+
+  for (const [how, close] of Object.entries({
+    'the connection': (connection: Connection) => { connection.close(4000, 'all said') },
+    'the socket': (_connection: Connection, socket: WebSocket) => { socket.close(4000, 'all said') }
+  })) {
+    test(`when the app closes ${how}, what was pushed before has \`stallTimeout\` to leave, and the close frame comes behind it${way}`, { timeout: 60_000 }, async (t) => {
+      const sockets: WebSocket[] = []
+      const { app, port, closed } = await start(t, { ...(registered && { before: (app: FastifyInstance) => app.register(fastifyWebsocket) }), options, routes: (app) => app.get('/', { websocket: true }, (socket) => { sockets.push(socket) }) })
+      const opening = opened(app)
+      const peer = await rawPeer(t, port)
+      const connection = await opening
+      peer.pause()
+      connection.push(large)
+      assert.ok(connection.bufferedBytes > 0)
+      close(connection, sockets[0]!)
+      // As often as the peer would have been ended, were it a matter of closeTimeout.
+      await sleep(1_000)
+      assert.deepEqual(closed, [])
+      let bytes = 0
+      let last = Buffer.alloc(0)
+      peer.on('data', (data: Buffer) => {
+        bytes += data.length
+        last = Buffer.concat([last, data]).subarray(-12)
+        if (last.subarray(-10).equals(Buffer.concat([Buffer.from([0x0f, 0xa0]), Buffer.from('all said')]))) peer.write(closeFrame)
+      }).resume()
+      await until('it is over', () => closed.length === 1)
+      assert.ok(bytes > large.length)
+      assert.deepEqual(closed.map(({ cause, code, reason }) => [cause, code, reason]), [['server', 4000, 'all said']])
+    })
+  }
+
+  test(`a peer that takes nothing of what was pushed before the close frame is ended, once \`stallTimeout\` has passed${way}`, { timeout: 60_000 }, async (t) => {
+    const stallTimeout = 500
+    const { app, port, closed } = await start(t, { ...(registered && { before: (app: FastifyInstance) => app.register(fastifyWebsocket) }), options: { ...options, backpressure: { ...options.backpressure, stallTimeout } }, routes: silent })
+    const opening = opened(app)
+    const peer = await rawPeer(t, port)
+    const connection = await opening
+    peer.pause()
+    connection.push(large)
+    const at = performance.now()
+    connection.close()
+    await until('it is over', () => closed.length === 1)
+    assert.ok(performance.now() - at >= stallTimeout)
+    assert.deepEqual(closed.map(({ cause }) => cause), ['server'])
+  })
+
+  test(`one that ends its side meanwhile has closeTimeout${way}`, { timeout: 60_000 }, async (t) => {
+    const { app, port, closed } = await start(t, { ...(registered && { before: (app: FastifyInstance) => app.register(fastifyWebsocket) }), options, routes: silent })
+    const opening = opened(app)
+    const peer = await rawPeer(t, port)
+    const connection = await opening
+    peer.pause()
+    connection.push(large)
+    connection.close()
+    peer.end()
+    await until('it is over', () => closed.length === 1)
+    assert.deepEqual(closed.map(({ cause }) => cause), ['server'])
+  })
+}

@@ -2,36 +2,27 @@
  * What users of this field suffer from and no other test carries: see docs/reliability.md.
  */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import vm from 'node:vm'
 import WebSocket from 'ws'
+// @ts-expect-error: an example, in JavaScript
+import { connect as dial } from '../../examples/client/client.js'
 import { connect, opened, start, until } from '../support/app.js'
 
-type Watch = (socket: WebSocket, silence: number, lost: () => void) => void
-
-/** The recipe for pages, as docs/operations.md prints it. */
-function watchOfTheDocs (): Watch {
-  const text = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8')
-  const [code] = /function watch [^]*?\n}\n/.exec(text)!
-  return vm.runInNewContext(`(${code})`, { setTimeout, clearTimeout }) as Watch
-}
-
 test('a page that is sent a message it can see notices that the server has gone silent (field 4)', async (t) => {
+  const before = globalThis.WebSocket
+  globalThis.WebSocket = WebSocket as unknown as typeof globalThis.WebSocket
+  t.after(() => { globalThis.WebSocket = before })
   const { app, url } = await start(t, { routes: (app) => app.get('/', { websocket: true }, () => {}) })
   const beat = setInterval(() => { app.lifeline.broadcast('') }, 50)
   t.after(() => { clearInterval(beat) })
-  const client = new WebSocket(url)
-  t.after(() => { client.terminate() })
-  let lost = false
-  watchOfTheDocs()(client, 500, () => { lost = true })
-  await once(client, 'open')
+  const sockets: WebSocket[] = []
+  t.after(dial(url, { message: () => {}, open: (socket: WebSocket) => { sockets.push(socket) }, silence: 500 }))
+  await until('it is there', () => sockets.length === 1)
   await sleep(1250)
-  assert.equal(lost, false)
+  assert.equal(sockets.length, 1)
   clearInterval(beat)
-  await until('it is noticed', () => lost && client.readyState === WebSocket.CLOSED)
+  await until('it is noticed', () => sockets.length === 2 && sockets[0]!.readyState === WebSocket.CLOSED)
 })
 
 test('permessage-deflate is not negotiated unless the app asks for it (field 19)', async (t) => {

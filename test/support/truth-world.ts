@@ -57,7 +57,7 @@ export async function startWorld (t: Pick<TestContext, 'after'>, { secure = fals
   const path = unix ? join(tmpdir(), `lifeline-${process.pid}-${++paths}.sock`) : undefined
   if (path !== undefined) t.after(() => { rmSync(path, { force: true }) })
   const websocket = { options: { perMessageDeflate: deflate ? { threshold: 0 } : false, ...(sends !== undefined && { WebSocket: ownClass(sends) }) } } as NonNullable<LifelineOptions['websocket']>
-  const { app, url, errors } = await startWire(t, { closeTimeout: 150, websocket }, secure, {
+  const { app, url, errors } = await startWire(t, { closeTimeout: 150, backpressure: { stallTimeout: 400 }, websocket }, secure, {
     path,
     routes: {
       '/off': { receipts: false },

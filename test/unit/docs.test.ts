@@ -9,9 +9,10 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
 import ts from 'typescript'
-import { causes, errors } from '../../src/index.js'
+import lifeline, { causes, errors } from '../../src/index.js'
 import { MORE } from '../../src/core/outbox.js'
 import { closeCode, closeCodes } from '../../src/protocol/close-codes.js'
 import type { CloseCodeName } from '../../src/protocol/close-codes.js'
@@ -52,6 +53,14 @@ test('docs/options.md names every option with its default, and no other; README 
   const some = optionsIn('README.md')
   assert.equal(Object.keys(some).length, 6)
   for (const [name, value] of Object.entries(some)) assert.equal(value, all[name], name)
+})
+
+test('README says how late a dead peer is found by default', async (t) => {
+  const app = Fastify()
+  t.after(() => app.close())
+  await app.register(lifeline)
+  await app.ready()
+  assert.ok(read('README.md').includes(`a dead peer is found within ${app.lifeline.heartbeat.bound / 1000} s of its last sign of life`), String(app.lifeline.heartbeat.bound))
 })
 
 test('README is read in five minutes: at most 1,100 words beside its code', () => {

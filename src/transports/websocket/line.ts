@@ -14,7 +14,7 @@ export type Stream = Duplex & { readonly bytesRead?: number, readonly bytesWritt
 
 /** One listener for all streams: it finds whom to tell. */
 const owners = new WeakMap<Duplex, TransportOwner>()
-function onEnd (this: Duplex): void { owners.get(this)!.closing() }
+function onEnd (this: Duplex): void { owners.get(this)!.closing(false) }
 
 export class Line {
   readonly socket: WebSocket

@@ -218,8 +218,9 @@ export class WebSocketTransport implements Transport, Supervisor {
   closes (code: number | undefined, reason: string | Buffer | undefined): void {
     this.#begun(code ?? closeCode.noStatus, String(reason ?? ''))
     this.#beats.watch()
-    this.#line.owner?.closing()
-    if (this.#concluded) return
+    const takes = !this.#concluded
+    this.#line.owner?.closing(takes)
+    if (!takes) return
     this.#cause ??= 'server'
     this.#reading.closingByApp()
   }
@@ -262,7 +263,6 @@ export class WebSocketTransport implements Transport, Supervisor {
   }
 
   #note (): void { this.#quiet.note(this.#line.heard, this.#line.written) }
-
   get #metered (): boolean {
     const { messageRate, byteRate } = this.#options.rates
     return messageRate < Infinity || byteRate < Infinity

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { runInNewContext } from 'node:vm'
+import { Ajv } from 'ajv'
 import { MessageParser } from '../../../src/core/parser.js'
 import type { InvalidMessageError, Parsed, Poisoning, Validate } from '../../../src/core/parser.js'
 
@@ -91,6 +92,20 @@ test('what goes deeper than the stack is the peer\'s fault, and what else throws
   for (const own of [new RangeError('Invalid array length'), new TypeError('no'), 'no']) {
     assert.throws(() => parse(() => { throw own }, '5'), (thrown) => thrown === own)
   }
+})
+
+test('objects that ajv cannot compare, for the peer has named a value valueOf or toString, are the peer\'s fault; what else ajv throws is not', () => {
+  const ajv = new Ajv()
+  for (const [schema, text] of [
+    [{ type: 'array', uniqueItems: true, items: { type: 'object' } }, '[{"valueOf":1},{"valueOf":1}]'],
+    [{ const: { a: 1 } }, '{"toString":1}'],
+    [{ enum: [{ a: 1 }, { b: 1 }] }, '{"valueOf":null}']
+  ] as const) {
+    const error = refused(ajv.compile(schema) as unknown as Validate, text)
+    assert.deepEqual([error.message, error.validation], ['message has an object that cannot be compared', []])
+  }
+  const own = new TypeError('no')
+  assert.throws(() => parse(ajv.addFormat('own', () => { throw own }).compile({ type: 'string', format: 'own' }) as unknown as Validate, '"x"'), (thrown) => thrown === own)
 })
 
 test('a validator that answers later is an error of the app\'s, and what it is rejected with reaches nobody', async () => {
