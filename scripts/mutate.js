@@ -1,7 +1,7 @@
 // Puts known faults back, one at a time, each into a copy of the tree, and demands that just the tests named by it go red.
 // The tree is the working directory; the faults are the patches in test/mutations (its README says how they look).
 // `npm run mutate` tries all, `npm run mutate -- receipts close` those with one of these in their names. With `--tested` it takes for
-// granted that the tests pass as the tree is, for they have just been run.
+// granted that the tests pass as the tree is, for they have just been run, and runs just the tests that must go red.
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, join, sep } from 'node:path'
@@ -45,15 +45,18 @@ function read (file) {
   return { test, red, proof }
 }
 
-/** Runs a test file in a tree. @returns {Promise<Array<{ name: string, passed: boolean, skipped: boolean }>>} */
-async function results (tree, test, proof) {
+/** For the runner, which knows a test by its own name or, from Node.js 22 on, with those of its suites before it. */
+const pattern = (name) => `--test-name-pattern=/(^| )${name.split(' > ').at(-1).replace(/[$()*+./?[\\\]^{|}]/g, '\\$&')}$/`
+
+/** Runs a test file in a tree. @param only names of tests; all run without @returns {Promise<Array<{ name: string, passed: boolean, skipped: boolean }>>} */
+async function results (tree, test, { proof, only = [] }) {
   const left = LIMIT_OF_ALL - (performance.now() - began)
   if (left <= 0) throw new Failure(`no time was left: all must be done in ${LIMIT_OF_ALL / 60_000} min`)
   // A runner that runs within another says nothing; and coverage is that of the tests, not of these.
   const { NODE_TEST_CONTEXT, NODE_V8_COVERAGE, NODE_OPTIONS, PROOF, ...env } = process.env
   if (proof !== undefined) env.PROOF = proof
   // Not under `--test`: a process of the runner's own that is made to exit may lose what it has not yet told the runner.
-  const { output, late } = await run(process.execPath, ['--import', loader, '--import', brief, '--test-force-exit', '--test-reporter', reporter, test], { cwd: tree, env, limit: Math.min(LIMIT, left) })
+  const { output, late } = await run(process.execPath, ['--import', loader, '--import', brief, '--test-force-exit', '--test-reporter', reporter, ...only.map(pattern), test], { cwd: tree, env, limit: Math.min(LIMIT, left) })
   if (late) throw new Failure(`${test} did not end in time; a test that may wait for ever needs a timeout of its own`)
   return output.split('\n').flatMap((line) => {
     try {
@@ -78,7 +81,7 @@ const baselines = new Map()
 /** The file as it is, once for all faults that it finds. */
 function baseline (test, proof) {
   const key = `${test} ${proof}`
-  if (!baselines.has(key)) baselines.set(key, results(unchanged, test, proof))
+  if (!baselines.has(key)) baselines.set(key, results(unchanged, test, { proof }))
   return baselines.get(key)
 }
 
@@ -101,7 +104,7 @@ async function attempt (file, tree) {
 
 /** @returns the names of the tests that have gone red, which are those that should */
 async function compare ({ test, red, proof }, tree) {
-  const tests = await results(tree, test, proof)
+  const tests = await results(tree, test, { proof, only: tested ? red : [] })
   if (tests.length === 0 || tests.some(({ name }) => isFile(name, test))) throw new Failure(`with it ${test} cannot be run`)
   // How it is with all tries of a random test nobody has seen yet.
   const green = tested && proof === undefined ? tests.map((one) => ({ ...one, passed: true })) : await baseline(test, proof)

@@ -62,6 +62,21 @@ export function mutantsOf (text) {
 /** The text with one of them in it. */
 export const apply = (text, { from, to, after }) => text.slice(0, from) + after + text.slice(to)
 
+/**
+ * @param functions what V8 says of a script that was run
+ * @returns {boolean} whether what stands there was run: of the ranges around it the narrowest says so
+ */
+export function comesBy (functions, place) {
+  let narrowest
+  for (const { ranges } of functions) {
+    for (const range of ranges) {
+      if (range.startOffset > place || range.endOffset <= place) continue
+      if (narrowest === undefined || range.endOffset - range.startOffset <= narrowest.endOffset - narrowest.startOffset) narrowest = range
+    }
+  }
+  return narrowest !== undefined && narrowest.count > 0
+}
+
 /** Numbers from 0 to 1, the same for the same seed (mulberry32). */
 export function random (seed) {
   let state = seed >>> 0

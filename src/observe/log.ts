@@ -189,6 +189,6 @@ export class Log {
     this.#churn.clear()
     this.#mistakes.clear()
     this.#refused.clear()
-    if (Object.keys(fields).length > 0) this.#say('info', fields, 'lifeline: in the last minute')
+    if (Object.keys(fields).length > 0) this.#say('info', fields, 'lifeline: summary of the last minute')
   }
 }

@@ -127,7 +127,7 @@ for (const [way, before] of ways) {
     await until('it has gone', () => app.lifeline.size === 0)
     await connect(t, `${url}/either`)
     await app.close()
-    assert.deepEqual(lines.find(({ msg }) => msg === 'lifeline: in the last minute')!['refused'], { route: 3 })
+    assert.deepEqual(lines.find(({ msg }) => msg === 'lifeline: summary of the last minute')!['refused'], { route: 3 })
   })
 }
 

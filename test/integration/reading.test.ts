@@ -261,7 +261,8 @@ test('what the socket holds for a listener has the binaryType that the listener 
 
 test('where the end of a handler cannot be seen, a route without a reader counts as push-only after upgradeTimeout', async (t) => {
   const { app, url } = await start(t, {
-    options: { upgradeTimeout: 200 },
+    // Time enough for the messages to come before it has passed.
+    options: { upgradeTimeout: 2_000 },
     before: (app) => app.register(fastifyWebsocket),
     routes: (app) => app.get('/', { websocket: true }, () => {})
   })

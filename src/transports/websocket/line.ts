@@ -44,6 +44,10 @@ export class Line {
   #mark = NaN
   /** It reads a stream that the app has stopped. */
   #restores = false
+  /** When all that had passed was last known, monotonic in ms, and what that was. */
+  #knownAt = 0
+  #heard = 0
+  #written = 0
 
   /** Whether anything can be sent. The stream may have been ended or destroyed behind the back of ws, which learns of it a turn later. */
   get open (): boolean { return !this.closing && this.stream.writable }
@@ -82,6 +86,18 @@ export class Line {
 
   /** What was written, and what ws has not written yet. */
   get given (): number { return this.written + this.inside }
+
+  /** All that has passed in either direction until now is known. */
+  note (): void {
+    this.#knownAt = performance.now()
+    this.#heard = this.heard
+    this.#written = this.written
+  }
+
+  /** How long nothing has passed in either direction, in ms; NaN if something has since `note`: then it is not known. */
+  get quiet (): number {
+    return this.heard === this.#heard && this.written === this.#written ? performance.now() - this.#knownAt : NaN
+  }
 
   /** Whether all messages up to this one have been taken, and with them what the app itself had sent when that was first asked. */
   left (seq: number, { appBytes, queuedBytes, handed }: Writer): boolean {

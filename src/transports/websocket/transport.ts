@@ -17,7 +17,6 @@ import type { RawData } from './held.js'
 import { Line } from './line.js'
 import type { Stream } from './line.js'
 import { Intake } from './intake.js'
-import { Quiet } from './quiet.js'
 import { Reading } from './reading.js'
 import { RelayWriter } from './relay.js'
 import type { WebSocketTransportOptions } from './settings.js'
@@ -39,7 +38,6 @@ export class WebSocketTransport implements Transport, Supervisor {
   #intake: Intake | null = null
   /** What ws reads the stream with: it takes it off when the peer's close frame, or a fault, has come. */
   readonly #receiver: unknown
-  readonly #quiet = new Quiet()
   /** The first close code on the wire, and its reason. */
   #said: { code: number, reason: string } | null = null
   #cause: Cause | null = null
@@ -59,7 +57,7 @@ export class WebSocketTransport implements Transport, Supervisor {
     this.#writer = this.#beats.writer = direct
       ? new DirectWriter(socket, stream, supervision.bare, this.#beats)
       : new RelayWriter(socket, supervision.bare, supervision.plain, this.#beats)
-    this.#note()
+    this.#line.note()
   }
 
   /** From now on the owner is told of all that happens. */
@@ -130,7 +128,7 @@ export class WebSocketTransport implements Transport, Supervisor {
       if (this.#metered) this.#intakeOf().took(data.length)
       return false
     }
-    this.#note()
+    this.#line.note()
     this.#beats.handedOver(0)
     this.#beats.go()
     this.#line.owner?.received(this.#beats.pings.received, roundTrip)
@@ -259,10 +257,9 @@ export class WebSocketTransport implements Transport, Supervisor {
     const code = typeof given === 'number' ? given : closeCode.abnormal
     const said = Buffer.isBuffer(reason) ? reason.toString() : ''
     const cause = this.#cause ?? (code === closeCode.abnormal ? 'reset' : 'client')
-    this.#line.owner?.ended({ ...(this.#said ?? { code, reason: said }), cause, idle: this.#quiet.since(this.#line.heard, this.#line.written) })
+    this.#line.owner?.ended({ ...(this.#said ?? { code, reason: said }), cause, idle: this.#line.quiet })
   }
 
-  #note (): void { this.#quiet.note(this.#line.heard, this.#line.written) }
   get #metered (): boolean {
     const { messageRate, byteRate } = this.#options.rates
     return messageRate < Infinity || byteRate < Infinity

@@ -97,7 +97,7 @@ test('a fault that is not found, or turns others red as well, or is no fault of 
   assert.equal(well, false)
 })
 
-test('where the tests have just been run they are not run once more without the fault, but for those that have not been run in full', async (t) => {
+test('where the tests have just been run those that must go red are run, and not once more without the fault, but for those that have not been run in full', async (t) => {
   const header = (red: string): string => `Test: test/sum.test.ts\nRed: ${red}`
   const red = 'Test: test/red.test.ts\nRed: is red'
   const { lines } = await mutate(t, {
@@ -105,12 +105,12 @@ test('where the tests have just been run they are not run once more without the 
     lives: patch(2, 'export const twice = (a: number): number => a + a', header('doubles')),
     'no-such-test': patch(1, multiplies, header('multiplies')),
     'red-in-full': patch(1, multiplies, `${red}\nProof: full`),
-    'too-much': patch(1, multiplies, header('adds'))
+    'of-a-suite': patch(1, multiplies, header('sums > adds'))
   }, {
     given: ['--tested'],
     tests: { 'sum.test.ts': TEST, 'red.test.ts': "import { test } from 'node:test'\ntest('is red', () => { throw new Error('red') })\n" }
   })
-  const says = [/no-such-test: test\/sum.test.ts runs no test "multiplies"$/, /red-in-full: without it test\/red.test.ts is not green/, /lives: stays green/, /too-much: goes red as well/, /ok {6}found: red: "doubles"$/, /^1 passed, 4 failed$/]
+  const says = [/no-such-test: test\/sum.test.ts runs no test "multiplies"$/, /red-in-full: without it test\/red.test.ts is not green/, /lives: stays green/, /ok {6}of-a-suite: red: "sums > adds"$/, /ok {6}found: red: "doubles"$/, /^2 passed, 3 failed$/]
   assert.deepEqual(says.filter((one) => !lines.some((line) => one.test(line))), [], lines.join('\n'))
 })
 

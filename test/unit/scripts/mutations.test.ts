@@ -4,8 +4,9 @@ import { fileURLToPath } from 'node:url'
 
 interface Mutant { from: number, to: number, line: number, before: string, after: string }
 
-const { apply, mutantsOf, sample }: {
+const { apply, comesBy, mutantsOf, sample }: {
   apply: (text: string, mutant: Mutant) => string
+  comesBy: (functions: Array<{ ranges: Array<{ startOffset: number, endOffset: number, count: number }> }>, place: number) => boolean
   mutantsOf: (text: string) => Mutant[]
   sample: <T>(list: T[], count: number, seed: number) => T[]
 } = await import(fileURLToPath(new URL('../../../scripts/mutations.js', import.meta.url)))
@@ -36,4 +37,10 @@ test('the same seed tries the same, another others, and each at most once', () =
   assert.deepEqual(sample(list, 10, 7), sample(list, 10, 7))
   assert.notDeepEqual(sample(list, 10, 7), sample(list, 10, 8))
   assert.equal(new Set(sample(list, 200, 1)).size, 100)
+})
+
+test('a place was run if the narrowest range around it was', () => {
+  const range = (startOffset: number, endOffset: number, count: number): { startOffset: number, endOffset: number, count: number } => ({ startOffset, endOffset, count })
+  const functions = [{ ranges: [range(0, 100, 1)] }, { ranges: [range(10, 50, 3), range(20, 30, 0)] }, { ranges: [range(60, 80, 0)] }]
+  assert.deepEqual([5, 10, 20, 29, 30, 60, 79, 80, 100].map((place) => comesBy(functions, place)), [true, true, false, false, true, false, false, true, false])
 })
