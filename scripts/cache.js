@@ -5,7 +5,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { run } from './run.js'
 
-const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'fastify-lifeline')
+export const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'fastify-lifeline')
 const LIMIT = 5 * 60_000
 
 /**

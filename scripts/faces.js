@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cached } from './cache.js'
+import { packInto } from './packed.js'
 import { run } from './run.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -21,11 +22,9 @@ process.on('exit', () => { rmSync(folder, { recursive: true, force: true }) })
 
 /** A project that has the packed package, and of all others just those that it asks for, beside those of its own. */
 function project () {
-  const { status, stdout, stderr } = spawnSync('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], { cwd: root, encoding: 'utf8' })
-  if (status !== 0) throw new Error(`npm pack failed: ${stderr}`)
   const packed = join(folder, 'node_modules', 'fastify-lifeline')
   mkdirSync(packed, { recursive: true })
-  const unpacked = spawnSync('tar', ['xzf', join(folder, JSON.parse(stdout)[0].filename), '-C', packed, '--strip-components=1'])
+  const unpacked = spawnSync('tar', ['xzf', packInto(folder), '-C', packed, '--strip-components=1'])
   if (unpacked.status !== 0) throw new Error(`tar failed: ${unpacked.stderr}`)
   const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(packed, 'package.json'), 'utf8'))
   for (const name of [...Object.keys({ ...dependencies, ...peerDependencies }), '@types/node']) {

@@ -19,8 +19,11 @@ export interface DispatchJournal {
   misused (subject: undefined, error: Error): void
 }
 
-/** An onRoute hook, behind that of @fastify/websocket. */
-export function dispatchUpgrades (upgrades: Upgrades, journal: DispatchJournal): (route: RouteOptions) => void {
+/**
+ * An onRoute hook, behind that of @fastify/websocket.
+ * @param beside whether upgrades that @fastify/websocket has not had routed are a stranger's: then the handler knows what to do with one
+ */
+export function dispatchUpgrades (upgrades: Upgrades, journal: DispatchJournal, beside: { readonly strangersRoute: boolean }): (route: RouteOptions) => void {
   return (route) => {
     const { handler } = route
     // Fastify says what is wrong with it.
@@ -31,6 +34,7 @@ export function dispatchUpgrades (upgrades: Upgrades, journal: DispatchJournal):
       if (upgrades.has(raw)) {
         if (!isWebSocket(raw)) return refuse(reply, 400)
         if (plain) {
+          if (!request.ws && beside.strangersRoute) return handler.call(this, request, reply)
           journal.misplaced(nameOf(request))
           return refuse(reply, 404)
         }

@@ -24,6 +24,8 @@ export class Listeners {
   readonly #server: EventEmitter
   readonly #ours: Function
   #told: (() => void) | null = null
+  /** There is no second registration of @fastify/websocket, as far as is known. */
+  #only = false
 
   /** @param server where upgrades come in @param ours our own listener */
   constructor (fastify: FastifyInstance, server: EventEmitter, ours: Function) {
@@ -45,7 +47,9 @@ export class Listeners {
   /** Calls back once there is a stranger: now, or when one comes. For when all plugins are loaded. */
   onStranger (tell: () => void): void {
     // Another release of @fastify/websocket has another text; and one with a server of its own does not listen here.
-    const elsewhere = this.registrations - this.#others.filter(isTheirs).length
+    const { registrations } = this
+    this.#only = registrations === 1
+    const elsewhere = registrations - this.#others.filter(isTheirs).length
     if (this.strangers > elsewhere) {
       tell()
       return
@@ -53,6 +57,9 @@ export class Listeners {
     this.#told = tell
     this.#server.on('newListener', this.#onNewListener)
   }
+
+  /** Whether what @fastify/websocket has not routed a stranger has, who answers it himself where the route is no WebSocket: a proxy. */
+  get strangersRoute (): boolean { return this.#only && this.strangers > 0 }
 
   stop (): void {
     this.#told = null

@@ -113,8 +113,8 @@ export async function lifelinePlugin (fastify: FastifyInstance, given: LifelineO
     context.addHook('preClose', () => shutdown.runWithin(fastify.initialConfig.pluginTimeout, house.awaited))
   })
   upgrades.shield(registration.listeners)
-  fastify.addHook('onRoute', dispatchUpgrades(upgrades, journal))
-  refuseBeforehand(fastify, upgrades, journal, (request) => registration.first && request.server.websocketServer === fastify.websocketServer && routes.unseen(request))
+  fastify.addHook('onRoute', dispatchUpgrades(upgrades, journal, listeners))
+  refuseBeforehand(fastify, upgrades, journal, (request) => registration.first && (request.ws || !listeners.strangersRoute) && request.server.websocketServer === fastify.websocketServer && routes.unseen(request))
   takeUpWebSockets(registration.upgradeServer, listeners)
 
   const { supervision, release } = adoptFrom(home, registration, fastify.websocketServer)

@@ -5,8 +5,10 @@
 import assert from 'node:assert/strict'
 import { channel } from 'node:diagnostics_channel'
 import { once } from 'node:events'
+import { ServerResponse } from 'node:http'
 import type { IncomingMessage, Server } from 'node:http'
 import { createRequire } from 'node:module'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import fastifyWebsocket from '@fastify/websocket'
@@ -227,6 +229,51 @@ test('no @fastify/websocket is a stranger, wherever it is registered, nor is a s
     }
   }
 })
+
+for (const [registered, early] of [[false, false], [false, true], [true, false], [true, true]] as const) {
+  test(`a stranger who has Fastify route his upgrades, as @fastify/http-proxy does, answers them in his own route, and in no other${early ? ', declared before the plugin' : ''}${registered ? ' (the app has registered @fastify/websocket)' : ''}`, { timeout: 10_000 }, async (t) => {
+    const app = Fastify()
+    t.after(() => app.close())
+    const theirs = new WebSocketServer({ noServer: true })
+    app.addHook('preClose', async () => { for (const client of theirs.clients) client.terminate() })
+    const heads = new WeakMap<IncomingMessage, Buffer>()
+    app.server.on('upgrade', (request, socket, head) => {
+      if (!/^\/(theirs|page)/.test(request.url!)) return
+      heads.set(request, head)
+      const response = new ServerResponse(request)
+      response.assignSocket(socket as Socket)
+      app.routing(request, response)
+      response.on('finish', () => { socket.destroy() })
+    })
+    const echoes = (socket: WebSocket): void => { socket.on('message', (data: Buffer) => { socket.send(`theirs: ${String(data)}`) }) }
+    const route = (): void => {
+      app.get('/theirs', (request, reply) => {
+        reply.hijack()
+        theirs.handleUpgrade(request.raw, request.raw.socket, heads.get(request.raw)!, echoes)
+      })
+    }
+    if (early) route()
+    if (registered) await app.register(fastifyWebsocket)
+    await app.register(lifeline, { limits: { connections: 2 }, origins: (origin) => origin !== 'https://evil.example' })
+    if (!early) route()
+    app.get('/ours', { websocket: true }, (socket) => { socket.on('message', (data: Buffer) => { socket.send(`ours: ${String(data)}`) }) })
+    app.get('/plain', async () => 'a page')
+    app.get('/page', async () => 'a page')
+    const url = (await app.listen({ port: 0, host: '127.0.0.1' })).replace('http', 'ws')
+    for (const who of ['theirs', 'ours']) {
+      const client = await connect(t, `${url}/${who}`)
+      client.send('hi')
+      assert.equal(String((await once(client, 'message'))[0]), `${who}: hi`)
+    }
+    assert.equal(app.lifeline.size, 1)
+    assert.equal((await refused(t, `${url}/theirs`)).status, 503, 'both have their places')
+    for (const client of theirs.clients) client.terminate()
+    await until('his place is free again; and what he has not had routed is refused', async () => (await refused(t, `${url}/plain`)).status === 404)
+    assert.equal((await refused(t, `${url}/theirs`, { origin: 'https://evil.example' })).status, 403)
+    assert.equal((await refused(t, `${url}/page`)).status, 200, 'as it is without us')
+    await connect(t, `${url}/theirs`)
+  })
+}
 
 test('what the warning says works: Fastify routes the path, and a hook hands the upgrade over', { timeout: 10_000 }, async (t) => {
   const other = new WebSocketServer({ noServer: true })

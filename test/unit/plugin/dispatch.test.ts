@@ -11,7 +11,7 @@ import type { Upgrades } from '../../../src/plugin/upgrades.js'
 type Handler = (this: unknown, request: FastifyRequest, reply: FastifyReply) => unknown
 
 /** A request that comes to a route, as Fastify would call its handler. */
-function call (route: object, upgrade: string | null, ws = true): { heard: unknown[], result: unknown } {
+function call (route: object, upgrade: string | null, ws = true, strangers = false): { heard: unknown[], result: unknown } {
   const heard: unknown[] = []
   const raw = { headers: { upgrade } } as unknown as IncomingMessage
   const upgrades = { has: () => upgrade !== null, dispatched: () => { heard.push('dispatched') }, hear: () => { heard.push('hear'); return true } } as unknown as Upgrades
@@ -21,7 +21,7 @@ function call (route: object, upgrade: string | null, ws = true): { heard: unkno
     send: ({ message }: Error) => { heard.push(message) }
   }
   const declared = { url: '/x', method: 'GET', handler (this: unknown) { heard.push(this); return 'its own' }, ...route }
-  dispatchUpgrades(upgrades, { misused: () => {}, misplaced: (name) => { heard.push(name) } })(declared as unknown as RouteOptions)
+  dispatchUpgrades(upgrades, { misused: () => {}, misplaced: (name) => { heard.push(name) } }, { strangersRoute: strangers })(declared as unknown as RouteOptions)
   const result = (declared.handler as Handler).call('the instance', { raw, ws, method: 'GET', routeOptions: { url: '/x' } } as unknown as FastifyRequest, reply as unknown as FastifyReply)
   return { heard, result }
 }
@@ -38,6 +38,10 @@ test('what our own @fastify/websocket knows nothing of, for somebody else has ro
   assert.deepEqual(call({}, 'websocket', false).heard, ['GET /x', 404, 'This route takes no WebSocket'])
 })
 
+test('what a stranger has had routed its own handler answers, on a route that takes no WebSockets of ours', () => {
+  assert.deepEqual(call({}, 'websocket', false, true), { heard: ['the instance'], result: 'its own' })
+})
+
 test('a WebSocket on any other route gets a 404, and any other upgrade a 400', () => {
   for (const route of [{}, { websocket: false }]) assert.deepEqual(call(route, 'websocket').heard, ['GET /x', 404, 'This route takes no WebSocket'])
   for (const route of [{}, { websocket: true }]) assert.deepEqual(call(route, 'h2c').heard, [400, 'The only upgrade here is that to a WebSocket'])
@@ -45,7 +49,7 @@ test('a WebSocket on any other route gets a 404, and any other upgrade a 400', (
 
 test('what is no handler is Fastify\'s to refuse', () => {
   const route = { handler: 'none' } as unknown as RouteOptions
-  dispatchUpgrades({} as Upgrades, { misused: () => {}, misplaced: () => {} })(route)
+  dispatchUpgrades({} as Upgrades, { misused: () => {}, misplaced: () => {} }, { strangersRoute: false })(route)
   assert.equal(route.handler, 'none')
 })
 

@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { Logger } from '@nestjs/common'
+import { transformSync } from 'esbuild'
+import WebSocket from 'ws'
+import { connect, freePort, until } from './support.js'
+
+Logger.overrideLogger(false)
+
+/** Node.js knows no decorators, nor do those of JavaScript take parameters: compiled as Nest's own starter does. */
+async function compiled (file, change = (code) => code) {
+  const code = change(readFileSync(new URL('documented/nest.js', import.meta.url), 'utf8'))
+  const path = new URL(`documented/${file}`, import.meta.url)
+  writeFileSync(path, transformSync(code, { loader: 'ts', tsconfigRaw: { compilerOptions: { experimentalDecorators: true } } }).code)
+  return await import(path)
+}
+
+async function listen (t, { create }) {
+  const app = await create()
+  t.after(() => app.close())
+  await app.listen(0, '127.0.0.1')
+  return { app, ws: `ws://127.0.0.1:${app.getHttpServer().address().port}`, lifeline: app.getHttpAdapter().getInstance().lifeline }
+}
+
+const say = (text) => JSON.stringify({ event: 'say', data: text })
+
+test('NestJS: a gateway has the connections of a route, is pushed to, and close() tells them 1012', { timeout: 30_000 }, async (t) => {
+  const { app, ws, lifeline } = await listen(t, await compiled('nest.compiled.js'))
+  const client = await connect(t, `${ws}/chat`)
+  client.send(say('hello'))
+  assert.deepEqual(JSON.parse(await client.next()), { event: 'said', data: 'hello' })
+  assert.deepEqual(lifeline.list().map(({ route, groups }) => [route, [...groups]]), [['/chat', ['news']]])
+  assert.equal(lifeline.group('news').push('news'), 1)
+  assert.equal(await client.next(), 'news')
+  const closed = once(client, 'close')
+  await app.close()
+  assert.equal((await closed)[0], 1012)
+})
+
+/** The gateway is Nest's own, and there is a route of ours, `/live`. */
+const plain = (gateway) => (code) => code
+  .replace('{ path: \'/chat\' }', gateway)
+  .replace('new LifelineAdapter', 'new WsAdapter')
+  .replace('this.fastify.lifeline.of(request).join(\'news\')', '')
+  .replace('  return app\n', '  app.getHttpAdapter().getInstance().get(\'/live\', { websocket: true }, (socket) => { socket.send(\'live\') })\n  return app\n')
+
+test('NestJS: a gateway of Nest\'s own goes beside it on a port of its own', { timeout: 30_000 }, async (t) => {
+  const port = await freePort()
+  const { ws, lifeline } = await listen(t, await compiled('nest.port.js', plain(port)))
+  const client = await connect(t, `ws://127.0.0.1:${port}`)
+  client.send(say('hello'))
+  assert.deepEqual(JSON.parse(await client.next()), { event: 'said', data: 'hello' })
+  assert.equal(await (await connect(t, `${ws}/live`)).next(), 'live')
+  assert.equal(lifeline.size, 1)
+})
+
+test('NestJS: a gateway of Nest\'s own on the same server ends what goes to our routes', { timeout: 30_000 }, async (t) => {
+  const { ws, lifeline } = await listen(t, await compiled('nest.same.js', plain('{ path: \'/chat\' }')))
+  const client = new WebSocket(`${ws}/live`)
+  client.on('error', () => {})
+  assert.equal((await once(client, 'close'))[0], 1006)
+  await until('it has gone', () => lifeline.size === 0)
+})
