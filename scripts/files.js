@@ -27,7 +27,7 @@ const isBrowser = (file) => /^test[/\\]browser[/\\]/.test(file)
 const groups = [
   { some: files.filter((file) => !isFault(file) && !isBrowser(file)), atOnce: 3 },
   { some: files.filter(isFault), atOnce: 2 },
-  { some: files.filter(isBrowser), atOnce: 1 }
+  { some: files.filter(isBrowser), atOnce: 2 }
 ]
 
 // A file that does not end is a failure with a name, not a run without an end. A proof takes its time.

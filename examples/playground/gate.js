@@ -6,7 +6,7 @@
 import { createServer, connect } from 'node:net'
 
 /** What a throttled connection lets through, in bytes a second. */
-const SLOW = 8 * 1024
+const SLOW = 64 * 1024
 
 /** How often it does, in ms. */
 const STEP = 100
@@ -39,29 +39,34 @@ class Relay {
     this.#server.resetAndDestroy()
   }
 
-  /** Bytes are swallowed in both directions, and nobody is told. */
+  /** Bytes are swallowed in both directions, and nobody is told. What is lost does not come back: it stays so. */
   swallow () {
-    this.#mode = 'swallow'
-    this.#server.resume()
+    if (this.#enter('swallow')) this.#server.resume()
   }
 
   /** What the app sends is not read any more: as by a page that hangs. */
   freeze () {
-    this.#mode = 'freeze'
-    clearInterval(this.#timer)
-    this.#server.pause()
+    if (this.#enter('freeze')) this.#server.pause()
   }
 
   /** What the app sends trickles. */
   throttle () {
-    clearInterval(this.#timer)
-    this.#mode = 'throttle'
-    this.#server.removeAllListeners('data')
+    if (!this.#enter('throttle')) return
     this.#server.pause()
-    this.#timer = setInterval(() => {
-      const chunk = this.#server.read(Math.min(SLOW * STEP / 1000, this.#server.readableLength))
-      if (chunk !== null) this.#client.write(chunk)
-    }, STEP)
+    // What is read goes on by the listener, as ever.
+    this.#timer = setInterval(() => { this.#server.read(Math.min(SLOW * STEP / 1000, this.#server.readableLength)) }, STEP)
+  }
+
+  /** A frozen or throttled one is as it was. */
+  heal () {
+    if (this.#enter('pass')) this.#server.resume()
+  }
+
+  #enter (mode) {
+    if (this.#mode === 'swallow') return false
+    clearInterval(this.#timer)
+    this.#mode = mode
+    return true
   }
 
   /** It vanishes from the page's side only when the page is done with it. */
@@ -103,7 +108,7 @@ export class Gate {
     return this.#server.address().port
   }
 
-  /** @param act reset, swallow, freeze, throttle or end */
+  /** @param act reset, swallow, freeze, throttle, heal or end */
   act (app, name, act) {
     this.#relays.get(`${app} ${name}`)?.[act]()
   }

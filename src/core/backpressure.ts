@@ -1,7 +1,7 @@
 /**
  * What may wait for slow peers: for one, and for all of them together.
- * Invariant: the sum over all is what waits for each of them, as it was when that was last told to have changed, or, where nothing
- * bounds it, when somebody asks; and it is kept within the total.
+ * Invariant: the sum over all is what waits for each of them: when somebody asks, where nothing bounds it; else as it was when that was
+ * last told to have changed. It is kept within the total.
  * Knows nothing of sockets: it is told whenever what waits for one has changed.
  */
 
@@ -48,22 +48,31 @@ export class Budget {
 
   /** Bytes that wait for all consumers together. */
   get bytes (): number {
-    this.#look()
-    return this.#bytes
-  }
-
-  #look (): void {
-    if (this.#stale.size === 0) return
-    const stale = [...this.#stale]
-    // First: to ask what waits may be to call a class of the app's, and what that does may change it again.
-    this.#stale.clear()
-    for (const consumer of stale) {
-      if (consumer.counted !== STALE) continue
+    let waiting = 0
+    // (To ask what waits may be to call a class of the app's.)
+    for (const consumer of [...this.#stale]) {
       const now = consumer.bufferedBytes
       // It may be over by now.
       if (consumer.counted !== STALE) continue
-      this.#bytes += now
-      consumer.counted = now
+      // Not all that is taken is told at once: while anything waits it is asked for each time.
+      if (now === 0) this.#settle(consumer, 0)
+      else waiting += now
+    }
+    return this.#bytes + waiting
+  }
+
+  /** From now on its share is in the sum. */
+  #settle (consumer: Consumer, bytes: number): void {
+    this.#stale.delete(consumer)
+    this.#bytes += bytes
+    consumer.counted = bytes
+  }
+
+  /** There are too many of them. */
+  #settleAll (): void {
+    for (const consumer of [...this.#stale]) {
+      const now = consumer.bufferedBytes
+      if (consumer.counted === STALE) this.#settle(consumer, now)
     }
   }
 
@@ -78,7 +87,7 @@ export class Budget {
       if (consumer.counted === consumer.bufferedBytes) return
       this.#bytes -= consumer.counted
       consumer.counted = STALE
-      if (this.#stale.add(consumer).size >= STALE_MAX) this.#look()
+      if (this.#stale.add(consumer).size >= STALE_MAX) this.#settleAll()
       return
     }
     this.#count(consumer)

@@ -15,7 +15,7 @@ function subscriber (t, url, token) {
   return client.iterate({ query: 'subscription { ticks }' })
 }
 
-both('mercurius: a subscription is a connection, and onConnect and hooks refuse strangers', async (t, own) => {
+both('mercurius: a subscription is a connection, and onConnect and preValidation refuse strangers', async (t, own) => {
   const { app, ws, closed } = await start(t, mercurius, { own })
   const ticks = subscriber(t, `${ws}/graphql`, 'let me in')
   const first = ticks.next()
@@ -28,6 +28,19 @@ both('mercurius: a subscription is a connection, and onConnect and hooks refuse 
   await until('the stranger is gone', () => closed.length === 1)
   assert.equal(await refused(`${ws}/graphql`, { headers: { 'x-banned': 'yes' } }), 403)
   assert.equal(app.lifeline.size, 1)
+})
+
+both('mercurius: config.lifeline holds for its route, and an onRequest beside it does not', async (t, own) => {
+  const { default: plugin } = await import('mercurius')
+  const { ws, closed } = await start(t, async (fastify) => {
+    const additionalRouteOptions = { onRequest: async (request, reply) => reply.code(401).send(), config: { lifeline: { limits: { firstMessage: 200 } } } }
+    await fastify.register(plugin, { schema: 'type Query { ok: Boolean }', subscription: true, additionalRouteOptions })
+  }, { own })
+  const client = new WebSocket(`${ws}/graphql`, 'graphql-transport-ws')
+  t.after(() => { client.terminate() })
+  assert.equal((await once(client, 'close'))[0], 1008)
+  await until('it is over', () => closed.length === 1)
+  assert.equal(closed[0].cause, 'limit')
 })
 
 both('mercurius: verifyClient alone lets everybody in', async (t, own) => {

@@ -59,7 +59,7 @@ both('@fastify/http-proxy in the same app: what it proxies is its own, ours is o
     await piece(own ? Object.create(instance, { register: { value: async (plugin, options) => { if (plugin === lifeline) await register(fastifyWebsocket); await register(plugin, options) } } }) : instance)
   }, { [Symbol.for('skip-override')]: true }))
   const ws = (await app.listen({ port: 0, host: '127.0.0.1' })).replace('http', 'ws')
-  for (const _ of [1, 2]) {
+  for (let i = 0; i < 2; i++) {
     const ours = await connect(t, `${ws}/live`)
     assert.equal(await ours.next(), 'from here')
     const theirs = await connect(t, `${ws}/upstream/live`)

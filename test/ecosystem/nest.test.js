@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
@@ -37,6 +38,46 @@ test('NestJS: a gateway has the connections of a route, is pushed to, and close(
   const closed = once(client, 'close')
   await app.close()
   assert.equal((await closed)[0], 1012)
+})
+
+test('NestJS: two gateways are two routes, and a guard of one refuses', { timeout: 30_000 }, async (t) => {
+  const { ws, lifeline } = await listen(t, await compiled('nest.guarded.js', (code) => code
+    .replace('{ Inject, Module }', '{ Inject, Module, UseGuards }')
+    .replace('  @SubscribeMessage', '  @UseGuards({ canActivate: (context) => context.switchToWs().getData() !== \'secret\' })\n  @SubscribeMessage')
+    .replace('@Module({ providers: [Chat] })', `@WebSocketGateway({ path: '/other' })
+class Other {
+  @SubscribeMessage('say')
+  say (client, text) { return { event: 'heard', data: text } }
+}
+
+@Module({ providers: [Chat, Other] })`)))
+  const [chat, other] = [await connect(t, `${ws}/chat`), await connect(t, `${ws}/other`)]
+  for (const client of [chat, other]) for (const text of ['secret', 'hello']) client.send(say(text))
+  const messages = []
+  do messages.push(JSON.parse(await chat.next())); while (messages.at(-1).event !== 'said')
+  assert.equal(messages.at(-1).data, 'hello')
+  assert.equal(JSON.parse(await other.next()).data, 'secret')
+  assert.deepEqual(lifeline.list().map(({ route }) => route), ['/chat', '/other'])
+})
+
+test('NestJS: with enableShutdownHooks SIGTERM tells every client 1012', { timeout: 30_000 }, async (t) => {
+  await compiled('nest.compiled.js')
+  const program = `
+    import { create } from './documented/nest.compiled.js'
+    const app = await create()
+    app.enableShutdownHooks()
+    await app.listen(0, '127.0.0.1')
+    process.send(app.getHttpServer().address().port)`
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  t.after(() => { child.kill('SIGKILL') })
+  const [port] = await once(child, 'message')
+  const client = await connect(t, `ws://127.0.0.1:${port}/chat`)
+  client.send(say('hello'))
+  await client.next()
+  const over = once(child, 'exit')
+  child.kill('SIGTERM')
+  assert.equal((await once(client, 'close'))[0], 1012)
+  assert.deepEqual(await over, [null, 'SIGTERM'])
 })
 
 /** The gateway is Nest's own, and there is a route of ours, `/live`. */

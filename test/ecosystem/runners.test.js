@@ -6,17 +6,16 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
-const documented = readFileSync(join(here, 'documented/runner/live.test.js'), 'utf8')
+const live = readFileSync(join(here, 'runner/live.test.js'), 'utf8')
+const timers = readFileSync(join(here, 'runner/timers.test.js'), 'utf8')
 
-const faked = readFileSync(join(here, 'faked/timers.test.js'), 'utf8')
-
-/** A folder with what is documented, and for modules the test with faked timers, both changed. */
+/** A folder with a test, and for modules one with faked timers, as this runner and kind of module want them. */
 function folder (name, type, change) {
   const path = join(here, 'runs', name)
   mkdirSync(path, { recursive: true })
   writeFileSync(join(path, 'package.json'), JSON.stringify({ type }))
-  writeFileSync(join(path, 'live.test.js'), change(documented))
-  if (type === 'module') writeFileSync(join(path, 'timers.test.js'), change(faked))
+  writeFileSync(join(path, 'live.test.js'), change(live))
+  if (type === 'module') writeFileSync(join(path, 'timers.test.js'), change(timers))
   return path
 }
 
@@ -36,11 +35,13 @@ const module = (code) => code.replace('\'vitest\'', '\'@jest/globals\'').replace
 const required = (code) => module(code).replace(/^import (.+) from (.+)$/gm, 'const $1 = require($2)')
 const imported = (code) => required(code).replace('const lifeline = require(\'fastify-lifeline\')\n', '').replace('  const fastify', '  const { default: lifeline } = await import(\'fastify-lifeline\')\n  const fastify')
 
-test('Vitest', { timeout: 60_000 }, async () => {
-  const { status, output } = await run(process.execPath, vitest, folder('vitest', 'module', (code) => code))
-  assert.equal(status, 0, output)
-  assert.match(output, /Tests +2 passed/)
-})
+for (const pool of ['forks', 'vmThreads']) {
+  test(`Vitest: ${pool}`, { timeout: 60_000 }, async () => {
+    const { status, output } = await run(process.execPath, [...vitest, '--pool', pool], folder(`vitest-${pool}`, 'module', (code) => code))
+    assert.equal(status, 0, output)
+    assert.match(output, /Tests +2 passed/)
+  })
+}
 
 test('Jest: an ES module', { timeout: 60_000 }, async () => {
   const { status, output } = await run(process.execPath, jest, folder('jest-module', 'module', module))

@@ -155,7 +155,8 @@ const signals: Record<string, (connection: Connection, socket: WebSocket, peer: 
 for (const [what, signal] of Object.entries(signals)) {
   test(`${what} that waits is in the sum of what waits, and no more when the peer has taken it`, { timeout: 20_000 }, async (t) => {
     let socket!: WebSocket
-    const { app, url } = await start(t, { options: quick, routes: (app) => app.get('/', { websocket: true }, (ws: WebSocket) => { socket = ws }) })
+    // Where nothing bounds it, it is asked for anew each time.
+    const { app, url } = await start(t, { options: { ...quick, backpressure: { total: 2 ** 40 } }, routes: (app) => app.get('/', { websocket: true }, (ws: WebSocket) => { socket = ws }) })
     const adopted = opened(app)
     const peer = await dial(t, url, { answers: false })
     const connection = await adopted

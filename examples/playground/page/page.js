@@ -1,23 +1,34 @@
 /**
  * The page: it opens clients through the gate, sends what is pressed to the playground, and shows
- * what the two apps say of their connections. Everything that is shown of an app is its own word.
+ * what the apps say of their connections. Everything that is shown of an app is its own word.
  */
 /* global location */
+import { bytes, many, seconds } from './scenes.js'
+import { Tour } from './tour.js'
+
 const $ = (selector, root = document) => root.querySelector(selector)
-const APPS = ['with', 'without']
+const APPS = ['with', 'without', 'naive']
+/** The apps that have a row in the table. */
+const ROWS = ['with', 'without']
 const FAULTS = { reset: 'reset', swallow: 'black-holed', freeze: 'frozen', throttle: 'throttled' }
 /** How long the page waits before it leaves in the middle of an answer, in ms. */
 const LEAVES_AFTER = 200
 /** How long what was done stands at the foot of the page, in ms. */
 const NEWS = 4000
+/** How long a client that comes back waits after an attempt that failed, in ms. */
+const AGAIN = 500
 
+const query = new URLSearchParams(location.search)
 const clients = new Map()
+const closes = []
 let state = null
 let named = 0
 
 const control = new WebSocket(`ws://${location.host}/control`)
 control.onmessage = ({ data }) => {
+  const first = state === null
   state = JSON.parse(data)
+  if (first) begin()
   show()
 }
 control.onclose = () => {
@@ -35,19 +46,36 @@ function tell (text) {
   telling = setTimeout(() => { $('#news').textContent = '' }, NEWS)
 }
 
+function begin () {
+  if (query.has('tour')) play()
+  else open(Number(query.get('clients') ?? 2))
+}
+
 function open (count) {
-  for (let i = 0; i < count; i++) {
-    // Not known to anybody yet: a page that is reloaded starts anew.
-    const name = `client-${++named}`
-    const id = `${name}-${Math.random().toString(36).slice(2, 8)}`
-    const client = { id, sockets: {}, view: addView(name, id) }
-    for (const app of APPS) {
-      client.sockets[app] = new WebSocket(`ws://${location.hostname}:${state.gatePort}/${app}/live?name=${id}`)
-    }
-    clients.set(id, client)
-    ask('open', id)
-  }
+  for (let i = 0; i < count; i++) add(`client-${++named}`)
   show()
+}
+
+/** @param comesBack whether it does when it is closed */
+function add (name, comesBack = false) {
+  // Not known to anybody yet: a page that is reloaded starts anew.
+  const id = `${name.replaceAll(' ', '-')}-${Math.random().toString(36).slice(2, 8)}`
+  const client = { id, name, comesBack, sockets: {}, view: addView(name, id) }
+  clients.set(id, client)
+  for (const app of APPS) connect(client, app)
+  ask('open', id)
+  return client
+}
+
+function connect (client, app) {
+  const { id } = client
+  const socket = client.sockets[app] = new WebSocket(`ws://${location.hostname}:${state.gatePort}/${app}/live?name=${id}`)
+  socket.onclose = ({ code, reason }) => {
+    const retry = /^retry: (\d+)$/.exec(reason)?.[1]
+    if (code !== 1006) closes.push({ app, id, code, retry: retry === undefined ? null : Number(retry), at: Date.now() })
+    if (!client.comesBack || !clients.has(id)) return
+    setTimeout(() => { if (clients.has(id)) connect(client, app) }, Number(retry ?? AGAIN))
+  }
 }
 
 function addView (name, id) {
@@ -55,16 +83,19 @@ function addView (name, id) {
   view.dataset.id = id
   $('.name', view).textContent = name
   for (const button of view.querySelectorAll('button')) button.setAttribute('aria-label', `${button.textContent} ${name}`)
-  $('table').append(view)
+  $('#clients').append(view)
   return view
 }
 
 const acts = {
   open: ({ count }) => { open(Number(count ?? 1)) },
-  slow: (_data, client) => {
+  tour: () => { play() },
+  stop: () => { tour.stop() },
+  leave: (_data, client) => {
     say(client, 'slow')
     setTimeout(() => { ask('reset', client.id) }, LEAVES_AFTER)
   },
+  slow: (_data, client) => { say(client, 'slow') },
   throw: (_data, client) => { say(client, 'throw') },
   close: (_data, client) => { for (const app of APPS) client.sockets[app].close(1000) },
   forget: (_data, client) => {
@@ -75,6 +106,11 @@ const acts = {
   }
 }
 
+function act (name, client, data = {}) {
+  if (acts[name] !== undefined) acts[name](data, client)
+  else ask(name, client?.id)
+}
+
 function say (client, text) {
   for (const app of APPS) if (client.sockets[app].readyState === WebSocket.OPEN) client.sockets[app].send(text)
 }
@@ -83,14 +119,74 @@ document.addEventListener('click', ({ target }) => {
   const button = target.closest('button')
   if (button === null || state === null) return
   const client = clients.get(button.closest('.client')?.dataset.id)
-  const { act } = button.dataset
-  if (acts[act] !== undefined) acts[act](button.dataset, client)
-  else ask(act, client?.id)
-  tell(`${button.getAttribute('aria-label') ?? button.textContent}: done`)
+  act(button.dataset.act, client, button.dataset)
+  if (!button.closest('#tour')) tell(`${button.getAttribute('aria-label') ?? button.textContent}: done`)
+})
+document.addEventListener('keydown', ({ key }) => { if (key === 'Escape') tour.stop() })
+
+// The tour.
+
+const byName = (name) => Array.from(clients.values()).findLast((client) => client.name === name)
+
+const tour = new Tour({
+  get state () { return state },
+  closes,
+  client: byName,
+  open: (name, { acts }) => { add(name, acts.some((each) => each[0] === 'deploy')) },
+  act: (name, client) => { act(name, client === undefined ? undefined : byName(client)) },
+  clear: () => {
+    for (const client of [...clients.values()]) act('forget', client)
+    ask('score')
+    closes.length = 0
+    $('#seen ol').replaceChildren()
+  }
+}, {
+  scene: ({ title }, index, count) => {
+    $('#caption').textContent = `${index + 1} of ${count}: ${title}`
+    $('#progress').value = index / count
+    for (const app of APPS) showWords($(`#${app} .says`), { kind: '', text: '…' })
+  },
+  lane: (app, words) => { showWords($(`#${app} .says`), words) },
+  seen: ({ title }, words) => {
+    const item = document.createElement('li')
+    const head = document.createElement('strong')
+    head.textContent = title
+    const list = document.createElement('dl')
+    for (const app of APPS) {
+      const [who, what] = [document.createElement('dt'), document.createElement('dd')]
+      who.textContent = $(`#${app} h2`).textContent
+      showWords(what, words[app])
+      list.append(who, what)
+    }
+    item.append(head, list)
+    $('#seen ol').append(item)
+    $('#seen').hidden = false
+  },
+  over: (kept) => {
+    // Those of the earlier scenes are dead, most of them.
+    for (const client of [...clients.values()]) if (!kept.includes(client.name)) act('forget', client)
+    for (const [selector, hidden] of [['[data-act=tour]', false], ['[data-act=stop]', true], ['#progress', true]]) $(selector).hidden = hidden
+    $('#caption').textContent = 'That was the tour. What you have seen is below; the clients are yours now.'
+  }
 })
 
-const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`
-const bytes = (count) => count < 1024 ? `${count} B` : count < 1024 ** 2 ? `${(count / 1024).toFixed(0)} KiB` : `${(count / 1024 ** 2).toFixed(1)} MiB`
+function play () {
+  for (const [selector, hidden] of [['[data-act=tour]', true], ['[data-act=stop]', false], ['#progress', false]]) $(selector).hidden = hidden
+  document.documentElement.dataset.tour = 'on'
+  tour.start()
+}
+
+function showWords (element, { kind, text }) {
+  element.hidden = false
+  if (element.textContent !== text) element.textContent = text
+  for (const each of ['good', 'bad', 'warn']) element.classList.toggle(each, kind === each)
+}
+
+fetch('code').then((response) => response.json()).then((code) => {
+  for (const app of APPS) $(`#code-${app} code`).textContent = code[app]
+})
+
+// What the apps say.
 
 function tag (kind, text) {
   const element = document.createElement('span')
@@ -112,25 +208,49 @@ function put (cell, content) {
 const shades = { open: 'good', closed: 'over' }
 
 function show () {
-  $('#empty').hidden = clients.size > 0
   if (state === null) return
   for (const app of APPS) showApp(app, state[app])
+  showScore()
   for (const client of clients.values()) {
-    for (const app of APPS) showRow(client, app, state[app].rows?.[client.id])
+    for (const app of ROWS) showRow(client, app, state[app].rows?.[client.id])
   }
 }
 
 function showApp (app, said) {
-  const { running, deaths, connections, memory, errors, bound, at } = said
+  const { running, deploying, connections, bound, at, lines = [], rows = {} } = said
   const silent = state.now - at
   const stalled = running && silent > 1000
-  $(`#${app}`).classList.toggle('trouble', !running || stalled)
-  const parts = [`${connections ?? 0} connections`, `${bytes(memory ?? 0)} of memory`]
-  if (app === 'with') parts.push(`a dead peer is found within ${seconds(bound ?? 0)}`, `${errors ?? 0} errors of handlers, each logged once`)
-  if (deaths > 0) parts.push(`the process has died ${deaths} ${deaths === 1 ? 'time' : 'times'}`)
-  const text = !running ? 'The process has died: an error in one handler took all connections with it' : stalled ? `Its event loop stalls since ${seconds(silent)}` : parts.join(', ')
-  const shown = $(`#${app} dd`)
+  const lane = $(`#${app}`)
+  lane.classList.toggle('trouble', !deploying && (!running || stalled))
+  const waits = Object.values(rows).reduce((sum, { bufferedBytes = 0 }) => sum + bufferedBytes, 0)
+  const parts = [many(connections ?? 0, 'connection'), `${bytes(waits)} waiting for slow clients`]
+  if (app === 'with') parts.push(`finds a dead client within ${seconds(bound ?? 0)}`)
+  const text = deploying ? 'A new version takes over' : !running ? 'The process is gone, and all its connections' : stalled ? `Its event loop has stalled for ${seconds(silent)}` : parts.join(', ')
+  const shown = $('.now', lane)
   if (shown.textContent !== text) shown.textContent = text
+  const log = $('.log', lane)
+  const key = JSON.stringify(lines)
+  if (log.dataset.shown === key) return
+  log.dataset.shown = key
+  log.replaceChildren(...lines.map(({ level, text }) => {
+    const item = document.createElement('li')
+    item.textContent = text
+    if (level >= 50) item.className = 'bad'
+    return item
+  }))
+}
+
+function showScore () {
+  for (const row of document.querySelectorAll('#score [data-score]')) {
+    const what = row.dataset.score
+    row.querySelectorAll('td').forEach((cell, index) => {
+      const score = state.score[APPS[index]]
+      const text = what === 'found'
+        ? `${score.found} of ${score.cut}${score.after === null ? '' : score.after < 50 ? ', at once' : `, in ${seconds(score.after)}`}${score.unnoticed === null ? '' : `; one thought alive for ${seconds(score.unnoticed)}`}`
+        : score[what] === null ? 'cannot know' : String(score[what])
+      put(cell, (what === 'killed' || what === 'deaths') && score[what] > 0 ? tag('bad', text) : text)
+    })
+  }
 }
 
 function showRow ({ id, view, sockets }, app, row) {
@@ -138,8 +258,8 @@ function showRow ({ id, view, sockets }, app, row) {
   put(cells['page sees'], ['connecting', 'open', 'closing', 'closed'][sockets[app].readyState])
   if (row === undefined) {
     put(cells.state, tag('bad', 'unknown'))
-    for (const label of ['fd', 'round trip', 'last seen', 'buffered', 'pushes true', 'pushes false']) put(cells[label], '–')
-    put(cells['the end of it'], state[app].deaths > 0 ? tag('bad', 'lost with its process') : '–')
+    for (const label of ['fd', 'round trip', 'last seen', 'buffered', 'sent', 'refused']) put(cells[label], '–')
+    put(cells['how it ended'], state[app].deaths > 0 ? tag('bad', 'lost with its process') : '–')
     return
   }
   put(cells.fd, row.fd === undefined ? '–' : String(row.fd))
@@ -147,18 +267,20 @@ function showRow ({ id, view, sockets }, app, row) {
   put(cells['round trip'], row.roundTrip == null ? '–' : `${row.roundTrip.toFixed(1)} ms`)
   put(cells['last seen'], row.lastSeenAt === undefined ? '–' : `${seconds(Math.max(0, state[app].at - row.lastSeenAt))} ago`)
   put(cells.buffered, row.bufferedBytes > 0 ? tag(row.bufferedBytes > 2 ** 21 ? 'bad' : 'warn', bytes(row.bufferedBytes)) : '0 B')
-  put(cells['pushes true'], app === 'with' ? String(row.pushed) : `${row.sent} sent`)
-  put(cells['pushes false'], app === 'with' ? String(row.refused) : 'never told')
-  put(cells['the end of it'], ending(row, state.faults[id], app))
+  put(cells.sent, String(row.sent))
+  put(cells.refused, app === 'with' ? String(row.refused) : 'never told')
+  put(cells['how it ended'], ending(row, state.faults[id]))
 }
 
-function ending ({ end, state: now }, fault, app) {
+function ending ({ end, receipt }, fault) {
   const what = fault === undefined ? '' : FAULTS[fault.act]
   if (end !== null) {
     const found = fault === undefined || end.at < fault.at ? '' : `, found ${seconds(end.at - fault.at)} after it was ${what}`
-    return tag(app === 'with' ? 'good' : 'warn', `${end.cause ?? 'closed'} (${end.code})${found}`)
+    const lost = end.unconfirmed?.length > 0 ? `, ${many(end.unconfirmed.length, 'message')} unconfirmed` : ''
+    return tag('good', `${end.cause ?? 'closed'} (${end.code})${found}${lost}`)
   }
-  if (fault === undefined) return '–'
+  if (fault === undefined) return receipt == null ? '–' : tag(receipt.outcome === 'delivered' ? 'good' : 'warn', `${receipt.outcome}, ${receipt.took.toFixed(0)} ms`)
   const since = state.now - fault.at
-  return tag(now === 'open' && since > 5000 && app === 'without' ? 'bad' : 'warn', `${what} ${seconds(since)} ago, not noticed${app === 'with' ? ' yet' : ''}`)
+  const silent = fault.act === 'swallow' || fault.act === 'reset'
+  return tag(silent && since > 5000 ? 'bad' : 'warn', `${what} ${seconds(since)} ago${silent ? ', not noticed' : ''}`)
 }

@@ -110,3 +110,32 @@ test('without a bound, what changes while they are looked at is in the sum the n
   budget.update(all[0])
   assert.equal(budget.bytes, 35)
 })
+
+test('without a bound it is asked anew each time what waits, while anything does: not all that is taken is told at once', () => {
+  const all = Array.from({ length: 3 }, (_, i) => new Slow([], 10 * (i + 1)))
+  const budget = new Budget(Infinity, () => all)
+  for (const one of all) budget.update(one)
+  assert.equal(budget.bytes, 60)
+  all[2]!.bufferedBytes = 5
+  assert.equal(budget.bytes, 35)
+  all[2]!.bufferedBytes = 0
+  assert.equal(budget.bytes, 30)
+  // Who had nothing is asked again when there is something.
+  all[2]!.bufferedBytes = 7
+  budget.update(all[2]!)
+  assert.equal(budget.bytes, 37)
+  for (const one of all) budget.forget(one)
+  assert.equal(budget.bytes, 0)
+})
+
+test('more of them than are asked each time are in the sum as they were told', () => {
+  const all = Array.from({ length: 3_000 }, () => new Slow([], 1))
+  const budget = new Budget(Infinity, () => all)
+  for (const one of all) budget.update(one)
+  assert.equal(budget.bytes, 3_000)
+  for (const one of all) one.bufferedBytes = 2
+  for (const one of all) budget.update(one)
+  assert.equal(budget.bytes, 6_000)
+  for (const one of all) budget.forget(one)
+  assert.equal(budget.bytes, 0)
+})

@@ -98,6 +98,29 @@ test('the outbox keeps order, bytes and times over thousands of messages, and fo
   }
 })
 
+test('half of the outbox is free up to half of its messages, and up to half of its bytes', () => {
+  for (const [limits, each] of [[{ limit: 1000, messages: 6 }, 1], [{ limit: 60, messages: 1000 }, 10]] as const) {
+    const outbox = new Outbox({ want () {} }, limits, uncounted)
+    const free: boolean[] = []
+    for (let seq = 1; seq <= 6; seq++) {
+      outbox.add(message('x'.repeat(each)), seq, false)
+      free.push(outbox.roomy)
+    }
+    assert.deepEqual(free, [true, true, true, false, false, false])
+    assert.equal(outbox.fits(1), false)
+  }
+})
+
+test('without an outbox nothing is kept, and nothing is outstanding while nobody waits', async () => {
+  const receipts = new Receipts(wire, null)
+  assert.deepEqual(receipts.unconfirmed, { count: 0, bytes: 0 })
+  assert.equal(receipts.outstanding, false)
+  const pending = receipts.wait(1, 60_000, undefined)
+  assert.equal(receipts.outstanding, true)
+  receipts.received(1, 1)
+  await pending
+})
+
 test('any sequence of messages for one, for many, for those who wait, and of receipts: each outbox keeps its own, in order', () => {
   const which = fc.nat({ max: 3 })
   const step = fc.oneof(

@@ -18,6 +18,27 @@ test('what is no whole number is no code', () => {
   }
 })
 
+test('the names are those of the RFC and of the IANA registry', () => {
+  const { unauthorized, ...registered } = closeCode
+  assert.deepEqual(registered, {
+    normal: 1000,
+    goingAway: 1001,
+    protocolError: 1002,
+    unsupportedData: 1003,
+    noStatus: 1005,
+    abnormal: 1006,
+    invalidPayload: 1007,
+    policyViolation: 1008,
+    tooBig: 1009,
+    mandatoryExtension: 1010,
+    internalError: 1011,
+    serviceRestart: 1012,
+    tryAgainLater: 1013,
+    badGateway: 1014
+  })
+  assert.equal(unauthorized, 4401)
+})
+
 test('every code has a row, is sent or reported, and its cause is one that there is', () => {
   for (const [name, code] of Object.entries(closeCode)) {
     const { cause, advice } = closeCodes[name as CloseCodeName]
