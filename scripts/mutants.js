@@ -60,7 +60,7 @@ async function first (files, attempt) {
   return found
 }
 
-/** @returns {Map<string, Uint8Array[]>} of each file of src that was run: for each of the processes what was run of it */
+/** @returns {Map<string, object[][]>} of each file of src that was run: for each process the functions that V8 tells of */
 function coverageIn (folder) {
   const reports = new Map()
   for (const name of existsSync(folder) ? readdirSync(folder) : []) {

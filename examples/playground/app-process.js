@@ -13,6 +13,8 @@ const LINES = 4
 export class AppProcess {
   port
   deaths = 0
+  /** How often it has begun to listen: a new process each time. */
+  starts = 0
   /** The last lines of its log: level and text. */
   lines = []
   #file
@@ -37,6 +39,7 @@ export class AppProcess {
         if (line !== undefined) this.#keep(line)
         if (port !== undefined) {
           this.port = port
+          this.starts++
           this.deploying = false
           resolve()
         }

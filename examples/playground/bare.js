@@ -5,6 +5,9 @@ import Fastify from 'fastify'
 import websocket from '@fastify/websocket'
 import { logging, serve } from './work.js'
 
+/** What a close code says that is no code. */
+const NO_CODE = { 1005: ', without a code', 1006: ', without a close frame' }
+
 const STATES = ['connecting', 'open', 'closing', 'closed']
 
 export const fastify = Fastify(logging)
@@ -18,7 +21,7 @@ export function keep (socket, name) {
   rows.set(name, row)
   socket.on('close', (code) => {
     row.end = { code, by: row.by, at: Date.now() }
-    fastify.log.debug(`a socket has closed: ${code}`)
+    fastify.log.debug(`a socket has closed: ${code}${NO_CODE[code] ?? ''}`)
   })
   return row
 }

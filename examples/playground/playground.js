@@ -49,7 +49,7 @@ fastify.get('/control', {
     const { act, name } = JSON.parse(data)
     if (act === 'open') names.add(name)
     if (act === 'forget') names.delete(name)
-    perform(act, String(name))
+    perform(act, typeof name === 'string' ? name : undefined)
   })
   // A page that is closed or loaded again takes its clients with it.
   connection.signal.addEventListener('abort', () => { for (const name of names) perform('forget', name) })
@@ -93,7 +93,7 @@ async function listen (name) {
 const telling = setInterval(() => {
   for (const name of Object.keys(apps)) {
     listen(name)
-    Object.assign(said[name], { running: apps[name].running, deploying: apps[name].deploying, deaths: apps[name].deaths, lines: apps[name].lines })
+    Object.assign(said[name], { running: apps[name].running, deploying: apps[name].deploying, starts: apps[name].starts, deaths: apps[name].deaths, lines: apps[name].lines })
     if (!apps[name].running) said[name].rows = {}
     score.note(name, said[name], faults)
   }

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 /** How long the slow answer takes, in ms. */
 const SLOW = 1500
 
-/** A flood: so many messages of so many bytes for each client, one every few ms. */
+/** A flood: so many messages of so many bytes for a client, or for each, one every few ms. */
 const FLOOD = { count: 256, bytes: 64 * 1024, every: 20 }
 
 /** How often every client gets a message that nobody asked for, in ms. */
@@ -44,11 +44,11 @@ export async function serve (fastify, { push, broadcast, deliver, state, forget,
   const acts = {
     push: ({ name }) => push(name, 'a message'),
     broadcast: () => broadcast('to all'),
-    flood: () => {
+    flood: ({ name }) => {
       const message = 'x'.repeat(FLOOD.bytes)
       let left = FLOOD.count
       const timer = setInterval(() => {
-        for (const name of clients()) push(name, message)
+        for (const each of name === undefined ? clients() : [name]) push(each, message)
         if (--left === 0) clearInterval(timer)
       }, FLOOD.every)
     },

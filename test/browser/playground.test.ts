@@ -19,7 +19,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
 
 interface Row { fd?: number, state: string, bufferedBytes?: number, refused?: number, sent: number, end: { cause?: string, code: number } | null }
-interface Said { running: boolean, deaths: number, at: number, connections: number, rows: Record<string, Row> }
+interface Said { running: boolean, starts: number, deaths: number, at: number, connections: number, rows: Record<string, Row> }
 interface State { now: number, with: Said, without: Said }
 type App = 'with' | 'without'
 
@@ -212,9 +212,10 @@ describe('the playground', { skip: lackOf('chromium') }, () => {
   test('Deploy: clients of the plugin are told when to come back', async () => {
     await visit()
     const { client } = await open()
+    const starts = [state.with.starts, state.without.starts]
     await press('Deploy')
     await until('it has been closed', async () => await cell(client, 'with', 'page sees') === 'closed')
-    await until('all are back', () => state.with.running && state.without.running)
+    await until('both are new processes', () => state.with.starts > starts[0]! && state.without.starts > starts[1]!)
     assert.deepEqual([state.with.deaths, state.without.deaths], [0, 0])
     await press('Remove', client)
   })

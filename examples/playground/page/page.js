@@ -132,6 +132,7 @@ const tour = new Tour({
   get state () { return state },
   closes,
   client: byName,
+  isOpen: (name) => APPS.every((app) => byName(name).sockets[app].readyState === WebSocket.OPEN),
   open: (name, { acts }) => { add(name, acts.some((each) => each[0] === 'deploy')) },
   act: (name, client) => { act(name, client === undefined ? undefined : byName(client)) },
   clear: () => {

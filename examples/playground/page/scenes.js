@@ -7,6 +7,8 @@
  * - `until (facts)`: the scene is over, `hold` ms later; `most`: or after so long, whatever has happened, in ms
  * - `says (facts)`: the caption, of what each lane has to say
  *
+ * What is done to a client is said by its name; without one it is done to all.
+ *
  * Facts: `since` the first act in ms, `row(app, client)`, `app(app)`, `cut(client)` since it was cut in ms, `closes(app)` what the page has seen.
  */
 export const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`
@@ -19,7 +21,8 @@ const running = (facts, app, text) => facts.app(app).running ? text : 'the proce
 function ofDead (facts, app, client) {
   const end = facts.row(app, client)?.end
   if (end != null) return { kind: 'good', text: `found dead after ${seconds(end.at - facts.fault(client).at)}` }
-  return { kind: facts.cut(client) > 4000 ? 'bad' : 'warn', text: running(facts, app, `still thinks it is alive, ${seconds(facts.cut(client))}`) }
+  // Somebody has found it by now.
+  return { kind: facts.row('with', client)?.end != null ? 'bad' : 'warn', text: running(facts, app, `still thinks it is alive, ${seconds(facts.cut(client))}`) }
 }
 
 export const scenes = [
@@ -57,7 +60,7 @@ export const scenes = [
   },
   {
     id: 'receipt',
-    title: 'Has it arrived? The browser has no code for that',
+    title: 'Has the message arrived? No code in the page is needed to know',
     acts: [['deliver', 'laptop']],
     until: (facts) => facts.row('with', 'laptop')?.receipt != null,
     hold: 3000,
@@ -96,7 +99,7 @@ export const scenes = [
     id: 'flood',
     title: 'A page hangs, and 64 KiB go to it every 20 ms',
     open: ['desktop'],
-    acts: [['freeze', 'desktop'], ['flood']],
+    acts: [['freeze', 'desktop'], ['flood', 'desktop']],
     until: (facts) => facts.row('with', 'desktop')?.refused > 0 && facts.row('without', 'desktop')?.bufferedBytes > 3 * 1024 ** 2,
     hold: 1500,
     most: 6000,
@@ -146,7 +149,7 @@ export const scenes = [
         const waits = closes.flatMap(({ retry }) => retry === null ? [] : [seconds(retry)])
         return waits.length > 0
           ? { kind: 'good', text: `tells ${many(closes.length, 'client')} to come back, each in its own time: ${waits.slice(0, 3).join(', ')}` }
-          : { kind: 'warn', text: `${many(closes.length, 'client')} closed with ${closes[0].code}, and no word about when to come back` }
+          : { kind: 'warn', text: `${many(closes.length, 'client')} closed with ${closes[0].code}${closes[0].code === 1005 ? ' (no code)' : ''}, and no word about when to come back` }
       }
       return { with: of('with'), without: of('without'), naive: of('naive') }
     }

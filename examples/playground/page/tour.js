@@ -7,8 +7,8 @@ import { scenes } from './scenes.js'
 const APPS = ['with', 'without', 'naive']
 /** How often a caption is drawn anew, in ms. */
 const STEP = 100
-/** How long the apps may take to know a client that was opened, in ms. */
-const OPENING = 1500
+/** How long a client that is opened may take until page and apps know it, in ms. */
+const OPENING = 3000
 
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms) })
 
@@ -17,7 +17,7 @@ export class Tour {
   #view
   #running = 0
 
-  /** @param page what can be done: open, act, client, state, closes @param view what shows it: scene, lane, seen, over */
+  /** @param page what can be done: open, act, client, isOpen, state, closes @param view what shows it: scene, lane, seen, over */
   constructor (page, view) {
     this.#page = page
     this.#view = view
@@ -48,7 +48,7 @@ export class Tour {
     const left = () => began + most - Date.now()
     this.#view.scene(scene, index, scenes.length)
     for (const name of open) this.#page.open(name, scene)
-    const known = (name) => APPS.every((app) => this.#row(app, name)?.state === 'open')
+    const known = (name) => this.#page.isOpen(name) && APPS.every((app) => this.#row(app, name)?.state === 'open')
     while (!stopped() && !open.every(known) && Date.now() - began < OPENING) await sleep(STEP)
     if (stopped()) return
     const facts = this.#facts()
