@@ -198,7 +198,7 @@ export class Connection<M extends Message = Message> {
   async next (): Promise<M | null> {
     const messages = this.#messages(true)
     const { value = null } = await messages.next() as { value?: M | null }
-    await messages.return?.()
+    await (value === null ? nextTurn() : messages.return?.())
     return value
   }
 

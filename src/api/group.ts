@@ -72,6 +72,8 @@ export class Group extends LiveSet<string, Connection> {
       }
     })
     const counts = Object.fromEntries(outcomes.map((outcome) => [outcome, 0])) as Record<Outcome, number>
+    // Who retries until somebody is there must not keep them from coming.
+    if (deliveries.length === 0) await nextTurn()
     for (const { outcome } of await Promise.all(deliveries)) counts[outcome]++
     return counts
   }

@@ -4,12 +4,19 @@
  * What was taken all the same is owed without a bound: so the rate holds on the average, however much came at once.
  * Time is given, monotonic in ms.
  */
+
+/** How long it may take to read what has come while nothing was read, in ms. */
+const BACKLOG = 5_000
+
 export class Bucket {
   /** Per ms. */
   readonly #rate: number
   readonly #burst: number
   #tokens: number
   #at: number
+  /** For a time in which nothing could be taken, and until when that may be used. */
+  #extra = 0
+  #extraUntil = 0
 
   /**
    * @param rate per second
@@ -26,7 +33,21 @@ export class Bucket {
   take (count: number, now: number): number {
     this.#fill(now)
     this.#tokens -= count
+    if (this.#tokens < 0 && now < this.#extraUntil) {
+      const used = Math.min(this.#extra, -this.#tokens)
+      this.#extra -= used
+      this.#tokens += used
+    }
     return this.#tokens >= 0 ? 0 : -this.#tokens / this.#rate
+  }
+
+  /**
+   * For so long nothing could be taken that came meanwhile: what fits in that time may be taken as well, beyond the burst, when it comes
+   * all at once. @param ms how long
+   */
+  missed (ms: number, now: number): void {
+    this.#extra = (now < this.#extraUntil ? this.#extra : 0) + ms * this.#rate
+    this.#extraUntil = now + BACKLOG
   }
 
   /** How long until one fits, in ms; 0 if it does now. */

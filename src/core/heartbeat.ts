@@ -127,7 +127,7 @@ export class Heartbeat {
     // Whatever it was suspected of before, we have stopped listening since.
     pulse.asked = NEVER
     pulse.graces = 0
-    if (pulse.pausedSlot === 0) pulse.pausedSlot = slot
+    if (pulse.pausedSlot === 0) pulse.pausedSlot = slot + this.#wheel.lag
     const patience = this.#wheel.slots(interval + timeout)
     return !pulse.peer.protected && slot - pulse.pausedSlot >= patience && pulse.peer.wire.peek(true)
   }
@@ -167,8 +167,10 @@ export class Heartbeat {
 
   #ask (pulse: Pulse): number {
     pulse.pinged = this.#wheel.slot
+    const ping = pulse.peer.wire.beat()
+    if (ping < 0) return -1 - ping
     this.#journal.pinged()
-    return pulse.peer.wire.beat()
+    return ping
   }
 
   /** How long a suspect still has to answer, in ms, if nothing goes before the question. @param timeout in ms @param now monotonic, in ms */
@@ -185,7 +187,8 @@ export class Heartbeat {
 
   /** In how many slots bytes will have waited for too long without the peer taking any; Infinity: none wait. */
   #untilStuck (pulse: Pulse): number {
-    const since = pulse.waitsSince(this.#wheel.slot)
+    // Slots that are made up for pass faster than time does.
+    const since = pulse.waitsSince(this.#wheel.slot + this.#wheel.lag)
     if (since === NEVER) return Infinity
     // What was written at once is taken at once, as far as can be seen. Nor is anything seen of a peer before its next answer:
     // what a slow one makes free below, the kernel takes from us in steps of its own.

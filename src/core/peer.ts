@@ -19,7 +19,7 @@ export interface Wire {
   waiting (): number
   /** We do not listen to the peer, or are not done with what came before. */
   readonly paused: boolean
-  /** Sends a ping whose answer nobody awaits, if there is room for one more. @returns the number of the newest */
+  /** Sends a ping whose answer nobody awaits, if there is room for one more. @returns its number; if none was sent, -1 less the number of the newest */
   beat (): number
   /** When this ping was written, monotonic in ms; NaN while it waits here; -Infinity if it is not open any more. */
   beatenAt (ping: number): number

@@ -28,6 +28,8 @@ export interface Mark {
 
 interface OpenPing extends Mark {
   readonly number: number
+  /** Sets it apart from the app's own pings, from other transports', and from what a peer makes up. */
+  readonly nonce: number
   /** When it was written, monotonic in ms; NaN while it waits for what ws has to do first. */
   writtenAt: number
   /** Whether it went out for a receipt. */
@@ -43,8 +45,6 @@ export class Pings {
   received = 0
   covered = 0
 
-  /** Sets our pings apart from the app's own, from other transports', and from what a peer makes up. */
-  readonly #nonce = randomInt(NONCE_MAX)
   readonly #open: OpenPing[] = []
   /** Of the newest. */
   #number = 0
@@ -112,11 +112,12 @@ export class Pings {
   open (mark: Mark, receipt = false): Buffer {
     if (this.#open.length === OPEN_MAX) this.#thin(mark.given)
     const number = this.#number = (this.#number + 1) >>> 0
-    this.#open.push({ number, writtenAt: NaN, written: mark.written, given: mark.given, handed: mark.handed, receipt })
+    const nonce = randomInt(NONCE_MAX)
+    this.#open.push({ number, nonce, writtenAt: NaN, written: mark.written, given: mark.given, handed: mark.handed, receipt })
     this.#unheard++
     this.covered = mark.handed
     const payload = Buffer.allocUnsafe(8)
-    payload.writeUInt32BE(this.#nonce, 0)
+    payload.writeUInt32BE(nonce, 0)
     payload.writeUInt32BE(number, 4)
     return payload
   }
@@ -138,12 +139,14 @@ export class Pings {
 
   /** The round trip in ms, if the pong answers one of ours; null if that was forgotten: it says nothing new. NaN if it answers none. */
   answer (payload: Buffer, now: number): number | null {
-    if (payload.length !== 8 || payload.readUInt32BE(0) !== this.#nonce) return NaN
+    if (payload.length !== 8) return NaN
     const number = payload.readUInt32BE(4)
     // They come in order, each once.
     if (number <= this.#answered || number > this.#number) return NaN
-    this.#answered = number
     const at = this.#open.findIndex((ping) => ping.number === number)
+    // Of one that was forgotten it cannot be told whether it was made up: it says nothing new anyway.
+    if (at !== -1 && payload.readUInt32BE(0) !== this.#open[at]!.nonce) return NaN
+    this.#answered = number
     if (at === -1) return null
     this.written(number, now)
     const { writtenAt, written, handed } = this.#open[at]!

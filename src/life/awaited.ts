@@ -14,10 +14,13 @@ export class Awaited {
 
   /** Resolves when none is left, of those either that come meanwhile. @param limit in ms */
   async settled (limit: number): Promise<void> {
-    const deadline = performance.now() + limit
     let timer: NodeJS.Timeout | undefined
-    const enough = new Promise<void>((resolve) => { timer = setTimeout(resolve, limit + 1) })
-    while (this.#all.size > 0 && performance.now() < deadline) await Promise.race([Promise.all(this.#all), enough])
+    const enough = new Promise<void>((resolve) => { timer = setTimeout(resolve, limit) })
+    await Promise.race([this.#none(), enough])
     clearTimeout(timer)
+  }
+
+  async #none (): Promise<void> {
+    while (this.#all.size > 0) await Promise.all(this.#all)
   }
 }

@@ -113,7 +113,10 @@ export class Life<T extends Named> extends Sender<T> implements TransportOwner, 
   /** Closes it when the wall clock says so. @param at ms since the epoch; Infinity: never */
   expire (at: number): void {
     if (this.info !== null) return
-    this.#expiry ??= new Expiry(this.house.wheel, () => { this.close({ code: closeCode.unauthorized, reason: 'the authorization has expired' }, 'expired') })
+    this.#expiry ??= new Expiry(this.house.wheel, () => {
+      this.close({ code: closeCode.unauthorized, reason: 'the authorization has expired' }, 'expired')
+      this.#mute()
+    })
     this.#expiry.at(at)
   }
 
@@ -126,7 +129,7 @@ export class Life<T extends Named> extends Sender<T> implements TransportOwner, 
     })
     if (this.info !== null) return deadline
     this.#endings = add(this.#endings, deadline)
-    deadline.in(ms)
+    deadline.after(ms)
     return deadline
   }
 
@@ -138,6 +141,9 @@ export class Life<T extends Named> extends Sender<T> implements TransportOwner, 
     this.transport.terminate()
     this.queued()
   }
+
+  /** Nobody hears what it says from now on: it has no right to. */
+  #mute (): void { this.transport.reader?.mute() }
 
   /** Readers get no more: not what has come either, though the peer may have left. */
   enough (): void { this.transport.reader?.closing() }
@@ -159,7 +165,7 @@ export class Life<T extends Named> extends Sender<T> implements TransportOwner, 
     if (first) run.call.onError?.(error)
     // Whose wire has gone ends nobody else's.
     // Once: what fails because it is closed must not close it again.
-    if (first && run === this.run && this.transport.open) this.close({ code: closeCode.internalError, reason: '' }, 'handler')
+    if (first && run === this.run && !run.over && this.transport.open) this.close({ code: closeCode.internalError, reason: '' }, 'handler')
   }
 
   giveUp (run: Run, cause: Cause): void {
@@ -174,6 +180,12 @@ export class Life<T extends Named> extends Sender<T> implements TransportOwner, 
 
   failed (error: unknown): void { this.run.failed(error) }
   closing (takes: boolean): void { this.run.closing(takes) }
+
+  override flushed (): void {
+    super.flushed()
+    this.run.flushed()
+  }
+
   dropped (messages: number, bytes: number): void {
     // Nobody is told of anything behind the end.
     if (this.info !== null) this.house.journal.ignored(messages)
@@ -181,11 +193,14 @@ export class Life<T extends Named> extends Sender<T> implements TransportOwner, 
   }
 
   came (bytes: number): void { this.house.journal.came(bytes) }
+  took (): void {}
   ignored (): void { this.house.journal.ignored() }
 
   exceeded (limit: Limited, fatal: boolean): void {
     this.house.journal.exceeded(limit, this.subject)
-    if (fatal) this.end({ code: closeCode.policyViolation, reason: `past limits.${limit}` }, 'limit', false)
+    if (!fatal) return
+    this.end({ code: closeCode.policyViolation, reason: `past limits.${limit}` }, 'limit', false)
+    this.#mute()
   }
 
   /** A message of the peer did not parse, or did not fit. @param why in words; `fatal`: the connection is closed for it */
@@ -195,6 +210,8 @@ export class Life<T extends Named> extends Sender<T> implements TransportOwner, 
     this.end({ code: closeCode.invalidPayload, reason: clampReason(why) }, 'invalid', false)
     this.enough()
   }
+
+  detached (_end: TransportEnd): void { this.run.end() }
 
   /** @param begun false: nobody has heard of it, and nobody will, whatever its transport says later */
   ended (end: TransportEnd, begun = true): void {

@@ -55,6 +55,15 @@ interface Keeper {
   readonly limits: { readonly stallTimeout: number }
 }
 
+/** How far the closing of a wire has come. */
+const ending = {
+  begun: 1,
+  /** The peer may still take what was pushed before. */
+  takes: 2,
+  /** All that waited has left: from then on the peer has its time to answer. */
+  left: 4
+} as const
+
 export class Run implements Peer {
   readonly call: Call
   /** Its wire. */
@@ -67,8 +76,8 @@ export class Run implements Peer {
   #failed = false
   /** Whichever comes first: the end of the handler, or of a closing. */
   #deadline: Deadline | null = null
-  #closing = false
-  #takes = false
+  /** Bits: see `ending`. One field, for every connection has it. */
+  #ending = 0
   #attached: AbortSignal | null = null
   /** What hangs on it. */
   #endings: Endings = null
@@ -86,7 +95,7 @@ export class Run implements Peer {
 
   /** The handler has returned, and what it awaited with it; or nobody waits for that any more. */
   settled (): void {
-    if (!this.#closing) this.#clear()
+    if (this.#ending === 0) this.#clear()
     this.transport.reader?.settled()
   }
 
@@ -137,26 +146,31 @@ export class Run implements Peer {
    * @param takes the peer may still take what was pushed before: it has not closed, nor ended its side
    */
   closing (takes: boolean): void {
-    if (this.over || (this.#closing && (takes || !this.#takes))) return
-    this.#closing = true
-    this.#takes = takes
+    if (this.over || (this.#ending !== 0 && (takes || !this.#is(ending.takes)))) return
+    this.#ending = takes ? ending.begun | ending.takes : ending.begun
     this.#keeper.heartbeat.forget(this.pulse)
     this.#seeOut(0)
   }
 
-  get #leaving (): boolean { return this.#takes && this.transport.bufferedBytes > 0 }
+  /** Something that waited has been taken. */
+  flushed (): void {
+    if (this.#ending !== 0 && !this.over && !this.#is(ending.left) && !this.#leaving) this.#seeOut(0)
+  }
+
+  #is (bit: number): boolean { return (this.#ending & bit) !== 0 }
+
+  get #leaving (): boolean { return this.#is(ending.takes) && this.transport.bufferedBytes > 0 }
 
   /** The time to answer begins when our close frame has left. @param waited how long what goes before it has taken to leave, in ms */
   #seeOut (waited: number): void {
     const { wheel, closeTimeout, limits: { stallTimeout } } = this.#keeper
-    const left = !this.#leaving
+    if (!this.#leaving) this.#ending |= ending.left
     this.#clear()
     this.#deadline = new Deadline(wheel, () => {
-      if (left || (this.#leaving && waited + closeTimeout >= stallTimeout)) this.#living.giveUp(this, 'heartbeat')
+      if (this.#is(ending.left) || (this.#leaving && waited + closeTimeout >= stallTimeout)) this.#living.giveUp(this, 'heartbeat')
       else this.#seeOut(waited + closeTimeout)
     })
-    // Not a moment sooner: a slot may be nearly over when it begins.
-    this.#deadline.in(closeTimeout + wheel.width)
+    this.#deadline.after(closeTimeout)
   }
 }
 

@@ -56,7 +56,7 @@ export abstract class Sender<T extends Named> implements Awaited, Consumer {
     const { limit, low } = this.house.limits
     const waiting = transport.bufferedBytes
     // While no more than `low` waits any message is taken: who awaits `drained` does not do so in vain.
-    if (waiting > low && waiting + message.size > limit) return null
+    if ((waiting > low && waiting + message.size > limit) || !transport.fits(message.size)) return null
     const seq = this.#seq + 1
     const { deliveries } = this
     if (deliveries !== null && !deliveries.take(message, seq, answered, false) && !(this.#waiting.lenient && deliveries.take(message, seq, answered, true))) return null
@@ -176,7 +176,8 @@ export abstract class Sender<T extends Named> implements Awaited, Consumer {
   }
 
   received (seq: number, roundTrip: number): void {
-    this.house.journal.answered(roundTrip)
+    // It may be known without having been asked for.
+    if (!Number.isNaN(roundTrip)) this.house.journal.answered(roundTrip)
     if (this.deliveries === null) return
     this.deliveries.received(seq, roundTrip)
     this.flushed()

@@ -135,7 +135,7 @@ export class Waits {
   get #flowing (): boolean { return this.#of.transport.bufferedBytes <= this.#limits.low }
 
   /** Whether no more than half of what may be unconfirmed is. */
-  get #confirmed (): boolean { return this.#of.deliveries?.roomy !== false }
+  get #confirmed (): boolean { return this.#of.deliveries?.roomy !== false && this.#of.transport.roomy }
 
   #settled (): boolean { return this.#of.over || this.admits() }
 
@@ -161,7 +161,7 @@ export class Waits {
       else this.#watch()
     })
     this.#consumed = this.#taken
-    this.#stuck.in(this.#limits.stallTimeout)
+    this.#stuck.after(this.#limits.stallTimeout)
   }
 
   get #taken (): number { return this.#of.transport.reader?.consumed ?? 0 }

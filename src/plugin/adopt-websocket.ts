@@ -136,10 +136,10 @@ function relay ({ registration: { errorHandler }, log }: Adoption, socket: WebSo
   return (error) => { call(error).catch((failure: unknown) => { log.errorHandlerThrew(failure) }) }
 }
 
-function optionsOf ({ registration: { defers }, answers, wheel, transports }: Adoption, settings: RouteSettings): WebSocketTransportOptions {
+function optionsOf ({ registration: { defers }, answers, wheel, transports, house }: Adoption, settings: RouteSettings): WebSocketTransportOptions {
   let options = transports.get(settings)
   if (options === undefined) {
-    options = { defers, answers, receipts: settings.receipts !== null, fragments: settings.fragments, patience: (settings.heartbeat ?? defaults.heartbeat).timeout, rates: settings.limits, wheel }
+    options = { defers, answers, receipts: settings.receipts !== null, fragments: settings.fragments, patience: (settings.heartbeat ?? defaults.heartbeat).timeout, rates: settings.limits, wheel, loop: house.wheel }
     transports.set(settings, options)
   }
   return options

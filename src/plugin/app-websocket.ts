@@ -52,11 +52,12 @@ export class AppWebsocket implements Registration {
   async register (preClose: () => void, closing: () => void): Promise<void> {
     this.#log.notice('@fastify/websocket was registered by the app: its errorHandler and preClose stay in charge of what a handler throws and of close codes at shutdown')
     this.#closing = closing
-    this.upgradeServer.on('removeListener', this.#onRemoved)
     this.#fastify.addHook('preClose', async () => { preClose() })
   }
 
   supervised (): void {
+    // From here on: what was taken off and put back on the way here was taken off by us.
+    this.upgradeServer.on('removeListener', this.#onRemoved)
     bound(this.#fastify.websocketServer.options, this.closeTimeout, this.#settings, this.#given)
   }
 

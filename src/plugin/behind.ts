@@ -23,8 +23,9 @@ export function serves (socket: Duplex, request: IncomingMessage): boolean {
   const probe = new ServerResponse(request)
   try {
     probe.assignSocket(theirs)
-  } catch {
-    return true
+  } catch (error) {
+    // An injected socket need not be one.
+    return (error as NodeJS.ErrnoException).code === 'ERR_HTTP_SOCKET_ASSIGNED'
   }
   probe.detachSocket(theirs)
   return false
@@ -53,7 +54,7 @@ export class Behind {
   get size (): number { return this.#waiting.size }
 
   refuse (request: IncomingMessage, socket: Socket): void {
-    this.#waiting.set(request, { socket, deadline: this.#wheel.slot + this.#wheel.slots(this.#timeout) })
+    this.#waiting.set(request, { socket, deadline: this.#wheel.slotAfter(this.#timeout) })
     // For nobody, but a reset is seen, and what stays unread does not become one.
     socket.resume()
   }

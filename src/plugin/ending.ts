@@ -38,7 +38,7 @@ export class Ending {
 
   /** It was ended, by whoever had it: it has as long to close. */
   ended (socket: Socket): void {
-    this.#sockets.set(socket, this.#wheel.slot + this.#wheel.slots(this.#timeout))
+    this.#sockets.set(socket, this.#wheel.slotAfter(this.#timeout))
   }
 
   /** Looks at each, once a slot of the wheel. */

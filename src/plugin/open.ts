@@ -92,7 +92,7 @@ function limitTime (life: Life<Connection>, { maxAge, limits }: RouteSettings, w
     const { reader, open } = life.transport
     if (reader === null || reader.spoken || !open) return
     // What the app does not let it say is not its fault.
-    if ((reader.paused || life.transport.wire.paused) && !reader.throttled) deadline.in(limits.firstMessage)
+    if ((reader.paused || life.transport.wire.paused) && !reader.throttled) deadline.after(limits.firstMessage)
     else life.exceeded('firstMessage', true)
   })
 }

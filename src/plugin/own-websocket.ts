@@ -76,7 +76,7 @@ export class OwnWebsocket implements Registration {
 
   #options (ours: () => void): WebsocketPluginOptions {
     const log = this.#log
-    const { options, preClose } = this.#settings.websocket
+    const { websocket: { options, preClose }, shutdown: { timeout } } = this.#settings
     const maxPayload = options?.maxPayload ?? this.#settings.limits.payload
     const { maxFragments, maxBufferedChunks } = partsOf(maxPayload)
     return {
@@ -95,8 +95,8 @@ export class OwnWebsocket implements Registration {
         else run.failed(error)
       },
       async preClose (this: FastifyInstance) {
-        // Its error fails fastify.close(), as it would without us; the connections are closed all the same.
-        await callHook(this, preClose).finally(ours)
+        // Its error fails fastify.close(), as it would without us; the connections are closed all the same, also where it never ends.
+        await within(timeout, callHook(this, preClose)).finally(ours)
       }
     }
   }
@@ -110,6 +110,13 @@ function forgetRequest ({ onError }: Supervision, socket: WebSocket): void {
   const theirs = socket.listeners('error').at(-1) as () => void
   socket.removeListener('error', theirs)
   socket.on('error', onError)
+}
+
+/** Waits for it, but no longer than so many ms. */
+async function within (ms: number, promise: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const enough = new Promise<void>((resolve) => { timer = setTimeout(resolve, ms) })
+  await Promise.race([promise, enough]).finally(() => { clearTimeout(timer) })
 }
 
 async function callHook (fastify: FastifyInstance, hook: WebsocketPluginOptions['preClose']): Promise<void> {

@@ -132,6 +132,8 @@ export async function lifelinePlugin (fastify: FastifyInstance, given: LifelineO
     wheel.stop()
     rates.stop()
     log.close()
+    // It may serve another app after this one.
+    servers.delete(fastify.server)
   })
   // It can be thrown as late as here: there is nothing to try again.
   await tryOut(fastify.websocketServer)

@@ -166,7 +166,7 @@ export class Upgrades extends Entry {
 
   #enter (request: IncomingMessage, socket: Socket, head: Buffer = NOTHING): void {
     const written = socket.bytesWritten ?? 0
-    this.#underway.set(request, { socket, head, written, seen: written, deadline: this.#in(this.#timeouts.decide), reply: null, dispatched: false, leave: null })
+    this.#underway.set(request, { socket, head, written, seen: written, deadline: this.#wheel.slotAfter(this.#timeouts.decide), reply: null, dispatched: false, leave: null })
     this.#lookAgain()
     // Fastify answers by itself while it closes; if nobody has by the end of this turn, we do.
     if (this.#closing) this.#sweeping ??= setImmediate(() => { this.#sweeping = null; this.#refuseAll() })
@@ -208,7 +208,7 @@ export class Upgrades extends Entry {
     } else if (written !== upgrade.seen) {
       // What passes no hook of ours is written at once, as a rule, and whole when it has not grown for a while. Or it is a 1xx answer of a
       // hook before ours, which has all its time to decide.
-      upgrade.deadline = Math.max(upgrade.deadline, this.#in(upgrade.reply === null ? this.#timeouts.end : this.#timeouts.decide))
+      upgrade.deadline = Math.max(upgrade.deadline, this.#wheel.slotAfter(upgrade.reply === null ? this.#timeouts.end : this.#timeouts.decide))
     } else if (this.#wheel.slot >= upgrade.deadline) {
       this.#end(request, upgrade)
     }
@@ -217,10 +217,6 @@ export class Upgrades extends Entry {
   /** There is something to look at: in the next slot, as in each until there is nothing more. */
   #lookAgain (): void {
     if (this.next === null) this.#wheel.wait(this, 1)
-  }
-
-  #in (ms: number): number {
-    return this.#wheel.slot + this.#wheel.slots(ms)
   }
 
   #refuseAll (): void {

@@ -57,6 +57,8 @@ export interface TransportOwner {
   flushed (): void
   /** A message came, whoever gets it. @param bytes without headers */
   came (bytes: number): void
+  /** One of those was taken, by a reader or a listener. */
+  took (): void
   /** Messages came for which there is no reader, and were let go. */
   dropped (messages: number, bytes: number): void
   /** One more was, after it was told that nobody reads. */
@@ -69,6 +71,8 @@ export interface TransportOwner {
   closing (takes: boolean): void
   /** The peer has all messages up to this one. @param roundTrip of the ping that tells so, in ms */
   received (seq: number, roundTrip: number): void
+  /** Its wire has gone, and another may come. Only of a transport that outlives its wires. */
+  detached (end: TransportEnd): void
   /** The last word: nothing is read or written any more. */
   ended (end: TransportEnd): void
 }
@@ -89,6 +93,8 @@ export interface Reader {
   messages (one?: boolean): AsyncIterableIterator<Message>
   /** Readers get no more, not even what has come: the app has had enough of this peer. */
   closing (): void
+  /** Whatever comes from now on, until the end, is for nobody: neither readers nor listeners. It is counted as that. */
+  mute (): void
   pause (): void
   resume (): void
   /** While on, it reads on although paused, up to its cap, for somebody waits for an answer of the peer. */
@@ -126,6 +132,10 @@ export interface Transport {
   readonly bufferedBytes: number
   /** The number of the last message of which anything may have left for the peer. */
   readonly begun: number
+  /** It keeps what its peer has not got, and has room for so many bytes more. (True where it keeps nothing by itself.) */
+  fits (size: number): boolean
+  /** No more than half of what it may keep for that is kept. */
+  readonly roomy: boolean
   /** The error with which the wire was violated, if it was. */
   readonly fault: Error | null
   /** Sends a message; true if nothing of it waits here. Only while `open`. @param seq its number: greater than the last */
@@ -138,4 +148,19 @@ export interface Transport {
   close (said: Said, dropped: boolean): boolean
   /** Ends it at once, without a word. */
   terminate (): void
+}
+
+/** Whoever owns a session sees what comes on its wires before any reader does. */
+export interface Screen {
+  /** A text has come. @returns what of it is the app's; null: nothing */
+  text (bytes: Bytes): Bytes | null
+  /** Bytes have come, so many. @returns whether they are the app's */
+  binary (size: number): boolean
+}
+
+/** A transport that a session can use as one of its wires. */
+export interface Carrier extends Transport {
+  readonly reader: Reader
+  /** From now on nothing is handed to anybody that has not passed this. */
+  screen (screen: Screen): void
 }

@@ -27,7 +27,6 @@ const lines: Encoding = {
   lengthOf: (message) => Buffer.byteLength(lineOf(message)),
   write: (target, at, message) => at + target.write(lineOf(message), at),
   partsOf: (message) => cut(Buffer.from(lineOf(message))),
-  ends: (part) => part.at(-1) === 10
 }
 
 export class LineTransport implements Transport, StreamOwner {
@@ -71,6 +70,8 @@ export class LineTransport implements Transport, StreamOwner {
   }
 
   claim (): void {}
+  fits (): boolean { return true }
+  get roomy (): boolean { return true }
 
   close ({ code, reason: said, retryAfter = 0 }: Said, dropped: boolean): boolean {
     if (!this.open) return false

@@ -4,7 +4,7 @@
 import { FST_ERR_LIFELINE_ALREADY_READING } from '../../src/core/errors.js'
 import type { Outgoing } from '../../src/core/outgoing.js'
 import type { Wire } from '../../src/core/peer.js'
-import type { Message, Reader, Said, Traits, Transport, TransportOwner } from '../../src/transports/transport.js'
+import type { Asker, Carrier, Message, Reader, Said, Screen, Traits, TransportOwner } from '../../src/transports/transport.js'
 
 /** Reads one message at a time; the gate ends it. */
 export class MemoryReader implements Reader {
@@ -19,6 +19,9 @@ export class MemoryReader implements Reader {
   #shut = false
   #reading = false
   #wake: (() => void) | null = null
+  readonly #took: () => void
+
+  constructor (took: () => void) { this.#took = took }
 
   say (data: string | Buffer): void {
     this.spoken = true
@@ -48,30 +51,35 @@ export class MemoryReader implements Reader {
         await new Promise<void>((resolve) => { this.#wake = resolve })
       } else {
         this.consumed++
+        this.#took()
         yield message
       }
     }
   }
 
+  mute (): void { this.shut() }
   pause (): void {}
   resume (): void {}
   readOn (): void {}
   settled (): void { this.settles++ }
 }
 
-export class MemoryWire implements Transport, Wire {
+/** How many messages the peer takes in a turn of the event loop. */
+const A_TURN = 5
+
+export class MemoryWire implements Carrier, Wire {
   readonly traits: Traits = { kind: 'websocket', remote: true, confirms: 'no', binary: true }
   readonly paused = false
   readonly deaf = false
   readonly wire = this
-  readonly reader = new MemoryReader()
-  readonly asker = null
+  readonly reader = new MemoryReader(() => { this.owner?.took() })
+  readonly asker: Asker | null
   readonly fault = null
   open = true
   begun = 0
   readonly received: Message[] = []
   told: { code: number, reason: string } | null = null
-  owner: Pick<TransportOwner, 'flushed' | 'ended'> | null = null
+  owner: TransportOwner | null = null
   /** Is told of each message that the peer has. */
   onTaken: (seq: number) => void = () => {}
   /** Whether pings are answered. */
@@ -83,6 +91,13 @@ export class MemoryWire implements Transport, Wire {
   #heard = 0
   #waiting: Array<{ message: Message, seq: number, size: number }> = []
   #last: (() => void) | null = null
+  #screen: Screen | null = null
+  #soon = false
+
+  /** @param asked whether it can be */
+  constructor (asked = false) {
+    this.asker = asked ? { roundTrip: 1, want: () => {}, ping: async () => 1 } : null
+  }
 
   get bufferedBytes (): number { return this.#waiting.reduce((sum, { size }) => sum + size, 0) }
 
@@ -94,6 +109,8 @@ export class MemoryWire implements Transport, Wire {
 
   left (seq: number): boolean { return this.#waiting.every((waiting) => waiting.seq > seq) }
   claim (): void {}
+  fits (): boolean { return true }
+  get roomy (): boolean { return true }
 
   close ({ code, reason, retryAfter = 0 }: Said, dropped: boolean): boolean {
     if (!this.open) return false
@@ -101,13 +118,13 @@ export class MemoryWire implements Transport, Wire {
     if (dropped) this.#waiting = []
     this.#last = () => {
       this.told = { code, reason: retryAfter > 0 ? `retry: ${retryAfter}` : reason }
-      this.#end(code, reason, 'server')
+      this.#end(code, reason, 'client')
     }
     this.#flowSoon()
     return true
   }
 
-  terminate (): void { this.#end(1006, '', this.#gone ? 'reset' : 'server') }
+  terminate (): void { this.#end(1006, '', 'reset') }
 
   // As the heartbeat sees it.
 
@@ -132,12 +149,32 @@ export class MemoryWire implements Transport, Wire {
   /** Is found out with the next message. */
   vanish (): void { this.#gone = true }
 
-  #flowSoon (): void { setImmediate(() => { this.#flow() }) }
+  screen (screen: Screen): void { this.#screen = screen }
+
+  /** Sends a message. */
+  say (data: string | Buffer): void {
+    this.#heard++
+    const text = typeof data === 'string'
+    const passed = this.#screen === null ? data : text ? this.#screen.text(Buffer.from(data)) : this.#screen.binary(data.length) ? data : null
+    if (passed !== null) this.reader.say(text ? String(passed) : passed)
+  }
+
+  /** Closes, as a client does. */
+  leave (code: number): void { this.#end(code, '', 'client') }
+
+  #flowSoon (): void {
+    if (this.#soon) return
+    this.#soon = true
+    setImmediate(() => {
+      this.#soon = false
+      this.#flow()
+    })
+  }
 
   #flow (): void {
     if (this.#ended) return
     if (this.#gone && this.#waiting.length > 0) this.terminate()
-    while (!this.#held && this.#waiting.length > 0) {
+    for (let i = 0; i < A_TURN && !this.#held && this.#waiting.length > 0; i++) {
       const { message, seq } = this.#waiting.shift()!
       this.received.push(message)
       this.begun = seq
@@ -146,9 +183,10 @@ export class MemoryWire implements Transport, Wire {
       this.owner?.flushed()
     }
     if (this.#waiting.length === 0) this.#last?.()
+    else if (!this.#held) this.#flowSoon()
   }
 
-  #end (code: number, reason: string, cause: 'server' | 'reset'): void {
+  #end (code: number, reason: string, cause: 'client' | 'reset'): void {
     if (this.#ended) return
     this.#ended = true
     this.open = false

@@ -1,5 +1,5 @@
 /**
- * What is published: all that is needed, no more than 490 KB of it, and documents whose links lead somewhere.
+ * What is published: all that is needed, no more than 495 KB of it, and documents whose links lead somewhere.
  */
 import assert from 'node:assert/strict'
 import { execSync } from 'node:child_process'
@@ -9,7 +9,7 @@ import { before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const BUDGET = 490_000
+const BUDGET = 495_000
 
 const read = (file: string): string => readFileSync(join(root, file), 'utf8')
 const isDocument = (file: string): boolean => file.endsWith('.md')
@@ -58,7 +58,7 @@ describe('the package', () => {
     unpacked = unpackedSize
   })
 
-  test('is at most 490 KB unpacked', (t) => {
+  test('is at most 495 KB unpacked', (t) => {
     t.diagnostic(`${Math.round(unpacked / 1000)} KB of ${BUDGET / 1000}`)
     const largest = [...shipped].toSorted(([, one], [, other]) => other - one).slice(0, 5).map(([path, size]) => `${path} ${Math.round(size / 1000)} KB`)
     assert.ok(unpacked <= BUDGET, `${unpacked} bytes, of which the largest are ${largest.join(', ')}`)
@@ -97,6 +97,12 @@ test('the versions that are promised are those that are tested', () => {
   const nodes = [...table[0]![3]!.matchAll(/\b\d\d\b/g)].map(([version]) => version)
   for (const [, matrix] of read('.github/workflows/ci.yml').matchAll(/^ +node: \[(.*)\]$/gm)) assert.deepEqual(matrix!.split(', '), nodes)
   assert.deepEqual([/\d+/.exec(engines.node)![0], ...[...read('scripts/nodes.js').matchAll(/'(\d\d)'/g)].map(([, version]) => version)], nodes)
+})
+
+test('npm ci warns of nothing on the oldest Node.js that is promised; the lock names no address', () => {
+  // Fails where it would warn. By the Node.js that runs it: 20 is the one of `.ci/run`.
+  execSync('npm ci --dry-run --engine-strict --ignore-scripts --offline', { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] })
+  assert.doesNotMatch(read('package-lock.json'), /"resolved"/)
 })
 
 test('the links of all documents of the repository lead somewhere', () => {

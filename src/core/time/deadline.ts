@@ -18,7 +18,10 @@ export class Deadline extends Entry {
 
   get waiting (): boolean { return this.next !== null || this.#late !== null }
 
-  /** In so many ms from now, whatever was said before. */
+  /** In so many ms from now, and no sooner, whatever was said before. */
+  after (ms: number): void { this.in(ms + this.#wheel.width) }
+
+  /** In so many ms from now, or up to a slot sooner (the one that is now may be nearly over), whatever was said before. */
   in (ms: number): void {
     this.cancel()
     this.#wheel.wait(this, this.#wheel.slots(ms) + this.#wheel.lag)

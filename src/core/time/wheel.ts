@@ -1,9 +1,9 @@
 /**
- * One timer for everything that waits: a wheel that moves on by one slot a firing.
+ * One timer for everything that waits: a wheel that moves on by one slot a firing, or by as many as it is behind.
  * Invariant: time is counted in slots. A stalled loop or a suspended process makes one
  * late slot, never a burst of them, so nothing that waits comes due because we were away.
- * (A slot that is late by less than a stall is made up for, so that busy hours lose no time. Who cannot bear
- * even that asks how late slots were.)
+ * (What is late by less than a stall is made up for, at once, so that busy hours lose no time however long each turn of the loop is. Who
+ * cannot bear even that asks how late slots were: each of those that are made up for is.)
  * The timer runs while anything waits and never keeps the process alive by itself.
  */
 
@@ -11,6 +11,9 @@ import { Histogram } from '../histogram.js'
 
 const SLOTS = 512
 const MASK = SLOTS - 1
+
+/** A slot that comes in one firing with another is late, in ms: between the two nothing was read. */
+const LEAST = 1e-3
 
 /** How many late slots are remembered. */
 const LATE_MAX = 32
@@ -64,6 +67,7 @@ export class Wheel {
   #polled: NodeJS.Immediate | null = null
   #waiting = 0
   #firing = false
+  #away = 0
   /** Slots that came late, the newest last, each by less than the one before it: those that were followed by a later one tell nothing more. */
   readonly #late: Array<{ slot: number, readonly by: number }> = []
 
@@ -106,6 +110,15 @@ export class Wheel {
     return late > 0 && late <= this.#lost ? Math.ceil(late / this.#width) : 0
   }
 
+  /**
+   * How long the loop was away in all, as far as it came back late by more than a slot, in ms: nothing was read meanwhile. What has come may
+   * be read before the slot that is late.
+   */
+  get away (): number {
+    const late = this.#timer === null ? 0 : this.#now() - this.#dueAt
+    return late > this.#width ? this.#away + late : this.#away
+  }
+
   /** What had come by then has been read, monotonic in ms: when the last slot came behind which the loop has polled. */
   get readUntil (): number { return this.#readUntil }
 
@@ -140,6 +153,9 @@ export class Wheel {
   slots (ms: number): number {
     return Math.max(1, Math.ceil(ms / this.#width))
   }
+
+  /** The slot by which so many ms have passed for certain: the one that is now may be nearly over, and those that are made up for pass faster than time does. */
+  slotAfter (ms: number): number { return this.slot + this.lag + this.slots(ms) + 1 }
 
   /** Lets the entry wait for that many slots (at least one); moves it if it waits already. */
   wait (entry: Entry, slots: number): void {
@@ -208,8 +224,18 @@ export class Wheel {
   readonly #fire = (): void => {
     this.#timer = null
     this.#firing = true
+    const now = this.#now()
+    const late = now - this.#dueAt
+    this.#cameAt = now
+    this.#polled ??= setImmediate(this.#poll)
+    this.lateness.observe(late)
+    if (late > this.#stall) this.stalls++
+    if (late > this.#width) this.#away += late
     try {
-      this.#next()
+      this.#next(now, late > this.#width ? late : 0)
+      // One by one, a turn of the loop each, they would never all be made up for where turns are longer than slots.
+      // (How long we were away the first of them has told.)
+      while (this.#waiting > 0 && this.#nextAt <= now) this.#next(now, LEAST)
     } finally {
       this.#firing = false
       if (this.#waiting > 0) this.#arm(Math.max(1, this.#nextAt - this.#now()))
@@ -222,15 +248,10 @@ export class Wheel {
     this.#readUntil = this.#cameAt
   }
 
-  #next (): void {
+  /** @param late by how much it is, in ms; 0: it is not */
+  #next (now: number, late: number): void {
     const slot = ++this.slot
-    const now = this.#now()
-    const late = now - this.#dueAt
-    this.#cameAt = now
-    this.#polled ??= setImmediate(this.#poll)
-    this.lateness.observe(late)
-    if (late > this.#width) this.#noteLate(slot, late)
-    if (late > this.#stall) this.stalls++
+    if (late > 0) this.#noteLate(slot, late)
     if (now - this.#nextAt > this.#lost) this.#nextAt = now
     this.#nextAt += this.#width
     this.#collect(slot)

@@ -32,6 +32,4 @@ export interface Encoding {
   write (target: Buffer, at: number, message: Content): number
   /** Its bytes, copied, in parts of at most PART_MAX: an array, or, if there is only one, that. */
   partsOf (message: Content): Parts
-  /** Whether a message ends with this part. */
-  ends (part: Buffer): boolean
 }

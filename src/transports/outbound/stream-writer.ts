@@ -6,7 +6,7 @@
  */
 import type { Duplex, Writable } from 'node:stream'
 import { Shared } from '../../core/outgoing.js'
-import type { Outgoing } from '../../core/outgoing.js'
+import type { Outgoing, Parts } from '../../core/outgoing.js'
 import { tick, turn } from '../../core/time/loop.js'
 import type { TurnEnd } from '../../core/time/loop.js'
 import { Batch } from './batch.js'
@@ -86,9 +86,9 @@ export class StreamWriter implements TurnEnd {
 
   /** @param seq the number of the message. @returns true if nothing of it waits here */
   send (message: Outgoing, seq: number): boolean {
-    if (message instanceof Shared) return this.#sendParts(message, seq)
+    if (message instanceof Shared) return this.#share(message.partsBy(this.#encoding), seq)
     const length = this.#encoding.lengthOf(message)
-    if (length > PART_MAX) return this.#sendParts(message, seq)
+    if (length > PART_MAX) return this.#sendParts(this.#encoding.partsOf(message), seq)
     if (this.underway === 0 && this.queuedBytes === 0 && this.#tick !== tick.number) {
       this.#tick = tick.number
       const bytes = Buffer.allocUnsafe(length)
@@ -151,31 +151,33 @@ export class StreamWriter implements TurnEnd {
     else turn.add(this)
   }
 
-  #sendParts (message: Outgoing, seq: number): boolean {
-    const shared = message instanceof Shared
-    const parts = shared ? message.partsBy(this.#encoding) : this.#encoding.partsOf(message)
-    if (Buffer.isBuffer(parts)) this.#add(parts, shared, seq)
-    else for (const part of parts) this.#add(part, shared, seq)
-    if (this.underway === 0 && this.#waits === null) {
-      if (shared) this.#wait('turn')
-      else this.#next()
-    }
+  /** One message alone. */
+  #sendParts (parts: Parts, seq: number): boolean {
+    for (const part of Buffer.isBuffer(parts) ? [parts] : parts) this.#chunk(part.length).parts(part)
+    this.#openLast = seq
+    if (this.underway === 0 && this.#waits === null) this.#next()
     return this.queuedBytes === 0 && this.stream.writableLength === 0
   }
 
-  #add (part: Buffer, shared: boolean, seq: number): void {
+  /** The same for many. */
+  #share (parts: Parts, seq: number): false {
+    if (Buffer.isBuffer(parts)) this.#add(parts)
+    else for (const part of parts) this.#add(part)
+    this.#openLast = seq
+    if (this.underway === 0 && this.#waits === null) this.#wait('turn')
+    return false
+  }
+
+  #add (part: Buffer): void {
     const open = this.#open
-    if (!shared || open instanceof Chunk) {
-      this.#chunk(part.length).parts(part)
-    } else if (open !== null && open.bytes + part.length <= PART_MAX) {
+    if (open instanceof Chunk) return this.#chunk(part.length).parts(part)
+    if (open !== null && open.bytes + part.length <= PART_MAX) {
       this.#open = open.with(part)
-      this.queuedBytes += part.length
     } else {
       this.#close()
       this.#open = this.#encoding.batches.of(part)
-      this.queuedBytes += part.length
     }
-    if (this.#encoding.ends(part)) this.#openLast = seq
+    this.queuedBytes += part.length
   }
 
   /** The chunk that so many bytes more are to be added to. */

@@ -16,8 +16,12 @@ export function readOptions (data: any, options: any): SendOptions {
   return { binary: Boolean(binary), fin: Boolean(fin), mask }
 }
 
-/** Cheap, not exact: the length of a string is in characters. */
-export const roughSize = (data: any): number => data?.length ?? data?.byteLength ?? data?.size ?? 0
+/** A string that may have more bytes than that is measured: up to there its length, in characters, does. */
+const SURE = 16 * 1024
+
+/** Cheap, not exact. */
+export const roughSize = (data: any): number =>
+  typeof data === 'string' && data.length > SURE ? Buffer.byteLength(data) : data?.length ?? data?.byteLength ?? data?.size ?? 0
 
 /** The bytes of a whole message that is sent without more ado, as a copy; null for all else. */
 export function toWhole (data: any, { fin, mask }: SendOptions): Buffer | null {

@@ -74,10 +74,11 @@ export abstract class ControlFrames implements Asker, WriterOwner, TurnEnd {
     this.go()
   }
 
-  /** Sends a ping, if there is room for one. @returns the number of the newest */
+  /** As `Wire.beat`. @param receipt whether it goes out for one */
   beat (receipt = false): number {
+    const before = this.pings.newest
     if (this.line.open) this.#send(receipt)
-    return this.pings.newest
+    return this.pings.newest === before ? -1 - before : this.pings.newest
   }
 
   /** Pings for the receipts that are wanted, if there is something new to be confirmed. */

@@ -29,9 +29,9 @@ export class DirectWriter extends StreamWriter implements Writer {
     this.#owner = owner
   }
 
-  // But for a Blob, which ws has yet to read, ws passes all on to the stream at once.
+  // But for a Blob, which ws has yet to read, ws passes all on to the stream at once. (Asked with every push: a getter of the superclass costs more.)
   override get waitingBytes (): number {
-    return this.#blobs > 0 ? this.queuedBytes + this.#bare.bufferedAmount(this.#socket) + EACH * this.underway : super.waitingBytes
+    return this.#blobs > 0 ? this.queuedBytes + this.#bare.bufferedAmount(this.#socket) + EACH * this.underway : this.queuedBytes + this.stream.writableLength
   }
 
   // A message that is handed over in part cannot have arrived.
@@ -54,9 +54,12 @@ export class DirectWriter extends StreamWriter implements Writer {
     return false
   }
 
-  /** Large ones do, and all that follows while one waits here: else they would have to leave at once, and all together. */
+  /**
+   * Large ones do, and all while anything waits: else they, and what was pushed before them, would have to leave at once, and all together.
+   * (Of one large write nothing is seen until all of it has been taken.)
+   */
   slices (size: number): boolean {
-    return (size > HAND_OVER || this.appBytes > 0) && !this.#held && this.#blobs === 0
+    return (size > HAND_OVER || this.queuedBytes > 0 || this.stream.writableLength > 0) && !this.#held && this.#blobs === 0
   }
 
   sendSliced (bytes: Buffer, binary: boolean, done: (error?: Error) => void): void {

@@ -63,6 +63,5 @@ export const frames: Encoding = {
   batches: new Batches(),
   lengthOf: ({ size }) => headerOf(size) + size,
   write: (target, at, { content, binary, size }) => writeFrame(target, at, content, size, binary ? opcode.binary : opcode.text, true),
-  partsOf: framesOf,
-  ends: (frame) => frame[0]! >> 7 === 1
+  partsOf: framesOf
 }

@@ -6,7 +6,7 @@
 import { constants } from 'node:buffer'
 import { types } from 'node:util'
 import type { Bytes } from '../../core/bytes.js'
-import type { Message } from '../transport.js'
+import type { Message, Screen } from '../transport.js'
 
 /** What ws emits for bytes, by the `binaryType` of the socket; text is a Buffer always. */
 export type RawData = Buffer | ArrayBuffer | Buffer[] | Blob
@@ -48,6 +48,13 @@ function own (bytes: Buffer): Buffer | ArrayBuffer {
   const { buffer, byteOffset, length } = bytes
   if (2 * length >= buffer.byteLength) return bytes
   return buffer.slice(byteOffset, byteOffset + length) as ArrayBuffer
+}
+
+/** What of a message is the app's, on a wire of a session; null: nothing. */
+export function seenBy (screen: Screen, data: RawData, binary: boolean): RawData | null {
+  // Text is a Buffer always.
+  if (!binary) return screen.text(data as Bytes)
+  return screen.binary(bytesOf(data)) ? data : null
 }
 
 export class Held {

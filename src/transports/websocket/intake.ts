@@ -11,22 +11,32 @@ import { tick } from '../../core/time/loop.js'
 import type { Wheel } from '../../core/time/wheel.js'
 import { LastPing } from './last-ping.js'
 
-/** What the transport does for it. */
+/** The reading side. */
 export interface IntakeGate {
   /** Stops reading, or goes on. */
   throttle (on: boolean): void
   /** Hands out what has had to wait until now. @param now monotonic, in ms @returns when the next may go; Infinity: none waits */
   release (now: number): number
+  /** How long nothing was read, in all, though the peer had sent no more than it may, in ms. */
+  readonly rested: number
+}
+
+/** What the transport does for it. */
+export interface IntakeOwner {
   /** Answers a ping. */
   answer (payload: Buffer): void
   /** A limit was applied; and that shall be the end. */
   exceeded (limit: 'messageRate' | 'byteRate' | 'pongRate', fatal: boolean): void
 }
 
+/** Whether messages are held against a rate. */
+export const isMetered = ({ messageRate, byteRate }: Rates): boolean => messageRate < Infinity || byteRate < Infinity
+
 export class Intake {
   readonly #rates: Rates
   readonly #wheel: Wheel
   readonly #gate: IntakeGate
+  readonly #owner: IntakeOwner
   readonly #messages: Bucket | null
   readonly #bytes: Bucket | null
   /** There is a next to be handed out, or something to be made up for: reading has paused. */
@@ -38,12 +48,18 @@ export class Intake {
   readonly #unanswered = new LastPing()
   #answer: Deadline | null = null
   #ended = false
+  readonly #loop: { readonly away: number }
+  /** How long nothing could be read, in all, when that was last looked at, in ms. */
+  #missed: number
 
-  constructor (rates: Rates, wheel: Wheel, gate: IntakeGate) {
+  constructor ({ rates, wheel, loop }: { readonly rates: Rates, readonly wheel: Wheel, readonly loop: { readonly away: number } }, gate: IntakeGate, owner: IntakeOwner) {
     const { messageRate, byteRate, payload } = rates
     this.#rates = rates
     this.#wheel = wheel
     this.#gate = gate
+    this.#owner = owner
+    this.#loop = loop
+    this.#missed = loop.away + gate.rested
     const now = performance.now()
     this.#messages = messageRate === Infinity ? null : new Bucket(messageRate, messageRate, now)
     this.#bytes = byteRate === Infinity ? null : new Bucket(byteRate, Math.max(byteRate, payload), now)
@@ -57,6 +73,13 @@ export class Intake {
     if (this.#ended) return 0
     const waiting = this.#pause?.waiting === true
     const now = waiting ? tick.at : performance.now()
+    // Who is paused for it loses nothing; who is closed would.
+    const missed = this.#rates.policy === 'close' ? this.#loop.away + this.#gate.rested - this.#missed : 0
+    if (missed > 0) {
+      this.#missed += missed
+      this.#messages?.missed(missed, now)
+      this.#bytes?.missed(missed, now)
+    }
     const tooMany = this.#messages?.take(1, now) ?? 0
     const tooMuch = this.#bytes?.take(bytes, now) ?? 0
     const wait = Math.max(tooMany, tooMuch)
@@ -66,12 +89,12 @@ export class Intake {
     const limit = tooMany >= tooMuch ? 'messageRate' : 'byteRate'
     if (this.#rates.policy === 'close') {
       this.end()
-      this.#gate.exceeded(limit, true)
+      this.#owner.exceeded(limit, true)
       return 0
     }
     this.#pause ??= new Deadline(this.#wheel, this.#goOn)
     this.#pause.in(wait)
-    this.#gate.exceeded(limit, false)
+    this.#owner.exceeded(limit, false)
     this.#gate.throttle(true)
     return this.#until
   }
@@ -80,11 +103,11 @@ export class Intake {
     if (this.#ended) return
     const { pongRate } = this.#rates
     if (pongRate === Infinity) {
-      this.#gate.answer(payload)
+      this.#owner.answer(payload)
       return
     }
     if (this.#unanswered.waits) {
-      this.#gate.exceeded('pongRate', false)
+      this.#owner.exceeded('pongRate', false)
       this.#unanswered.keep(payload)
       return
     }
@@ -93,10 +116,10 @@ export class Intake {
     const wait = this.#pongs.wait(now)
     if (wait === 0) {
       this.#pongs.take(1, now)
-      this.#gate.answer(payload)
+      this.#owner.answer(payload)
       return
     }
-    this.#gate.exceeded('pongRate', false)
+    this.#owner.exceeded('pongRate', false)
     this.#unanswered.keep(payload)
     this.#answer ??= new Deadline(this.#wheel, this.#answerLast)
     this.#answer.in(wait)
@@ -123,6 +146,6 @@ export class Intake {
   readonly #answerLast = (): void => {
     const payload = this.#unanswered.take()!
     this.#pongs!.take(1, performance.now())
-    this.#gate.answer(payload)
+    this.#owner.answer(payload)
   }
 }

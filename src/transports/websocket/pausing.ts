@@ -53,6 +53,9 @@ export class Pausing {
   readonly #owner: PausingOwner
   /** Grows whenever the peer may have waited for us: the app stops reading, or takes something at last. */
   excuses = 0
+  /** How long it was paused, in all, not counting when the peer had sent too much, in ms. */
+  rested = 0
+  #pausedAt = NaN
   #why = 0
   /** What pings and pongs came while it was paused for the rate, counted as if they were held, in bytes. */
   #excess = 0
@@ -138,9 +141,17 @@ export class Pausing {
 
   apply (): void {
     const pause = this.is(why.rest) || (this.paused && !this.peeking)
+    this.#rests(pause && this.stops !== why.rate)
     const { socket, bare } = this.#line
     if (pause === socket.isPaused) return
     if (pause) bare.pause(socket)
     else bare.resume(socket)
+  }
+
+  #rests (on: boolean): void {
+    if (on !== Number.isNaN(this.#pausedAt)) return
+    const now = performance.now()
+    if (!on) this.rested += now - this.#pausedAt
+    this.#pausedAt = on ? now : NaN
   }
 }

@@ -4,6 +4,7 @@
  * anything else, only the last ping is kept, and answered when what waits has been taken (RFC 6455 §5.5.3).
  */
 import type { Duplex } from 'node:stream'
+import { ownBytes } from '../../core/bytes.js'
 import { HAND_OVER } from '../outbound/encoding.js'
 import { LastPing } from './last-ping.js'
 
@@ -31,7 +32,8 @@ export class Pongs {
     if (!this.#wire.open) return
     if (this.#wire.untaken <= HAND_OVER) {
       this.#last.drop()
-      this.#wire.writePong(payload)
+      // A copy, for it may have to wait: a view keeps all of the chunk that it came in, up to 64 KiB.
+      this.#wire.writePong(ownBytes(payload))
       return
     }
     this.#last.keep(payload)

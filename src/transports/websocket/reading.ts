@@ -47,6 +47,7 @@ export class Reading extends Supply implements Reader, Source {
     if (taker === 'listeners') {
       this.#listened = true
       this.consumed++
+      this.line.owner?.took()
       return false
     }
     if (taker === 'nobody') {
@@ -157,7 +158,6 @@ export class Reading extends Supply implements Reader, Source {
     }
   }
 
-  /** It closes for what came: whatever comes from now on, until the end, is for nobody. */
   mute (): void {
     this.#goOn(stage.muted)
   }

@@ -18,4 +18,6 @@ export interface WebSocketTransportOptions {
   readonly rates: Rates
   /** For rates: what has to wait for one is exact to its slots. */
   readonly wheel: Wheel
+  /** How long the loop was away, so that nobody is blamed for it. */
+  readonly loop: { readonly away: number }
 }

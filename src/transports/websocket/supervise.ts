@@ -17,6 +17,8 @@ import type { Supervision, Supervisor } from './supervisor.js'
 
 export function superviseClass (Base: typeof WebSocket): Supervision {
   const base = Base.prototype
+  /** What of a socket's bufferedAmount never leaves; null: there is nothing like that. */
+  let late: WeakMap<WebSocket, number> | null = null
   const handlers = new Handlers((socket, error) => { SupervisedWebSocket.threw(socket, error) })
 
   class SupervisedWebSocket extends Base {
@@ -103,6 +105,8 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
 
     /** One listener that throws must not keep `close` from the server's own bookkeeping. */
     #dispatchEach (event: string, args: unknown[]): boolean {
+      // A class of the app's may want to hear of it.
+      if (base.emit !== EventEmitter.prototype.emit) return this.#dispatch(event, args)
       const listeners = this.rawListeners(event)
       for (const listener of listeners) {
         try {
@@ -134,7 +138,7 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
 
     override send (data: any, options?: any, done?: any): any {
       const supervisor = this.#supervisor
-      if (this.readyState !== Base.OPEN) return super.send(data, options, done)
+      if (this.readyState !== Base.OPEN) return this.#late(() => super.send(data, options, done))
       if (typeof options === 'function') [options, done] = [undefined, options]
       // Read once: a getter may say something else the next time, or push.
       if (options != null) options = { ...options }
@@ -167,16 +171,25 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
       return result
     }
 
+    /** What is sent to a socket that closes ws counts for ever, and sends to nobody. */
+    #late (send: () => unknown): unknown {
+      const before = bufferedAmount.get!.call(this)
+      const result = send()
+      late ??= new WeakMap()
+      late.set(this, (late.get(this) ?? 0) + bufferedAmount.get!.call(this) - before)
+      return result
+    }
+
     override ping (data?: any, mask?: any, done?: any): any { return this.#signal(super.ping, data, mask, done) }
     override pong (data?: any, mask?: any, done?: any): any { return this.#signal(super.pong, data, mask, done) }
 
     #signal (method: (data?: any, mask?: any, done?: any) => void, data: any, mask: any, done: any): any {
       const supervisor = this.#supervisor
-      if (supervisor === null || this.readyState !== Base.OPEN) return method.call(this, data, mask, done)
+      if (supervisor === null || this.readyState !== Base.OPEN) return this.#late(() => method.call(this, data, mask, done))
       if (typeof data === 'function') [data, mask, done] = [undefined, undefined, data]
       else if (typeof mask === 'function') [mask, done] = [undefined, mask]
       const blob = isBlob(data)
-      supervisor.sending(true)
+      supervisor.signalling()
       try {
         const result: unknown = method.call(this, data, mask, (error?: Error) => {
           if (blob) blobRead(supervisor, error)
@@ -263,7 +276,8 @@ export function superviseClass (Base: typeof WebSocket): Supervision {
       pong: (socket, payload) => { guarded(socket, () => base.pong.call(socket, payload)) },
       bufferedAmount (socket) {
         try {
-          return bufferedAmount.get!.call(socket)
+          const amount: number = bufferedAmount.get!.call(socket)
+          return late === null ? amount : amount - (late.get(socket) ?? 0)
         } catch (error) {
           SupervisedWebSocket.threw(socket, error)
           return 0

@@ -23,7 +23,7 @@ export interface Supervisor {
   /** A listener threw, or the promise that it returned was rejected. */
   threw (error: unknown): void
   /**
-   * The app is about to send a message, a fragment of one, a ping or a pong on the socket itself; `fin` false: there are fragments to come.
+   * The app is about to send a message, or a fragment of one, on the socket itself; `fin` false: there are fragments to come.
    * (Its class may push while it sends.) @returns whether there were before as well
    */
   sending (fin: boolean): boolean
@@ -37,7 +37,9 @@ export interface Supervisor {
   readonly appBytes: number
   /** It has done so, so many bytes, more or less; `fin` false: there are fragments to come. */
   sent (fin: boolean, bytes: number): void
-  /** It has sent a ping or a pong. */
+  /** It is about to send a ping or a pong. */
+  signalling (): void
+  /** It has sent one. */
   signalled (): void
   /** It has sent a Blob, which ws has yet to read; and it has been read. One that cannot be ends the connection: nothing gets past it. */
   readingBlob (on: boolean): void

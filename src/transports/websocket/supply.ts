@@ -43,6 +43,7 @@ export class Supply implements PausingOwner {
   get peeking (): boolean { return this.pausing.peeking }
   get byApp (): boolean { return this.pausing.byApp }
   get excuses (): number { return this.pausing.excuses }
+  get rested (): number { return this.pausing.rested }
   peek (on: boolean): boolean { return this.pausing.peek(on) }
   signal (bytes: number): void { this.pausing.signal(bytes) }
   readOn (on: boolean): void { this.pausing.because(why.answer, on) }
@@ -71,6 +72,7 @@ export class Supply implements PausingOwner {
     const held = this.inbox?.take()
     if (held === undefined) return undefined
     this.consumed++
+    this.line.owner?.took()
     this.pausing.shrunk()
     return held
   }

@@ -9,14 +9,14 @@ import { retryReason } from '../../protocol/retry.js'
 import type { Cause } from '../../core/causes.js'
 import type { Outgoing } from '../../core/outgoing.js'
 import type { Wire } from '../../core/peer.js'
-import type { Asker, Reader, Said, Traits, Transport, TransportOwner } from '../transport.js'
+import type { Asker, Carrier, Reader, Said, Screen, Traits, TransportOwner } from '../transport.js'
 import { Beats } from './beats.js'
 import { DirectWriter } from './direct.js'
-import { bytesOf } from './held.js'
+import { bytesOf, seenBy } from './held.js'
 import type { RawData } from './held.js'
 import { Line } from './line.js'
 import type { Stream } from './line.js'
-import { Intake } from './intake.js'
+import { Intake, isMetered } from './intake.js'
 import { Reading } from './reading.js'
 import { RelayWriter } from './relay.js'
 import type { WebSocketTransportOptions } from './settings.js'
@@ -29,13 +29,14 @@ const tooMuch = new Set(['WS_ERR_UNSUPPORTED_MESSAGE_LENGTH', 'WS_ERR_UNSUPPORTE
 const remote: Traits = { kind: 'websocket', remote: true, confirms: 'asked', binary: true }
 const injected: Traits = { ...remote, remote: false }
 
-export class WebSocketTransport implements Transport, Supervisor {
+export class WebSocketTransport implements Carrier, Supervisor {
   readonly #line: Line
   readonly #options: WebSocketTransportOptions
   readonly #writer: Writer
   readonly #reading: Reading
   readonly #beats: Beats
   #intake: Intake | null = null
+  #screen: Screen | null = null
   /** What ws reads the stream with: it takes it off when the peer's close frame, or a fault, has come. */
   readonly #receiver: unknown
   /** The first close code on the wire, and its reason. */
@@ -64,6 +65,7 @@ export class WebSocketTransport implements Transport, Supervisor {
   start (supervision: Supervision, owner: TransportOwner): void {
     this.#line.tells(owner)
     supervision.supervise(this.#line.socket, this)
+    if (this.#metered) this.#intakeOf()
   }
 
   // As the connection sees it.
@@ -77,6 +79,9 @@ export class WebSocketTransport implements Transport, Supervisor {
   // What a destroyed socket still holds waits for nobody.
   get bufferedBytes (): number { return this.#line.closing && this.#line.stream.destroyed ? 0 : this.#writer.waitingBytes }
   get fault (): Error | null { return this.#fault }
+  fits (): boolean { return true }
+  get roomy (): boolean { return true }
+  screen (screen: Screen): void { this.#screen = screen }
   send (message: Outgoing, seq: number): boolean { return this.#writer.send(message, seq) }
   get begun (): number { return this.#writer.begun }
 
@@ -108,9 +113,14 @@ export class WebSocketTransport implements Transport, Supervisor {
   // As the socket sees it.
 
   message (data: RawData, binary: boolean): boolean {
-    const bytes = bytesOf(data)
-    this.#line.owner?.came(bytes)
-    return this.#reading.message(data, binary, this.#metered ? this.#intakeOf().took(bytes) : 0)
+    // What is the session's own is nobody else's, and held against no rate.
+    const seen = this.#screen === null ? data : seenBy(this.#screen, data, binary)
+    if (seen === null) return true
+    this.#line.owner?.came(bytesOf(seen))
+    const kept = this.#reading.message(seen, binary, this.#metered ? this.#intakeOf().took(bytesOf(seen)) : 0)
+    if (kept || seen === data) return kept
+    this.#line.bare.emit(this.#line.socket, 'message', seen, false)
+    return true
   }
 
   pinged (data: Buffer): void {
@@ -176,6 +186,7 @@ export class WebSocketTransport implements Transport, Supervisor {
     if (fin) this.#beats.go()
   }
 
+  signalling (): void { this.#writer.flush() }
   signalled (): void { this.#beats.watch() }
   readingBlob (on: boolean): void {
     this.#writer.reading?.(on)
@@ -198,10 +209,9 @@ export class WebSocketTransport implements Transport, Supervisor {
   }
 
   /**
-   * Both the app and ws call `close`. ws does when the peer's close frame or a fault has come, and it
-   * has taken its receiver off the stream by then (`#concluded`). Where the app registered @fastify/websocket by
-   * itself, the preClose hook of that closes all sockets without a code: such a call waits for the
-   * end of this turn of the loop, by when our shutdown has begun, or has not.
+   * Both the app and ws call `close`. ws does when the peer's close frame or a fault has come, and it has taken its receiver off the stream
+   * by then (`#concluded`). Where the app registered @fastify/websocket by itself, the preClose hook of that closes all sockets without a
+   * code: such a call waits for the end of this turn of the loop, by when our shutdown has begun, or has not.
    */
   closing (code: number | undefined): boolean {
     if (code === undefined && this.#options.defers && !this.#concluded) {
@@ -260,20 +270,13 @@ export class WebSocketTransport implements Transport, Supervisor {
     this.#line.owner?.ended({ ...(this.#said ?? { code, reason: said }), cause, idle: this.#line.quiet })
   }
 
-  get #metered (): boolean {
-    const { messageRate, byteRate } = this.#options.rates
-    return messageRate < Infinity || byteRate < Infinity
-  }
+  get #metered (): boolean { return isMetered(this.#options.rates) }
 
   #intakeOf (): Intake {
-    return this.#intake ??= new Intake(this.#options.rates, this.#options.wheel, {
-      throttle: (on) => { this.#reading.throttle(on) },
-      release: (now) => this.#reading.release(now),
+    return this.#intake ??= new Intake(this.#options, this.#reading, {
       answer: (payload) => { this.#beats.answer(payload) },
-      exceeded: (limit, fatal) => {
-        this.#line.owner?.exceeded(limit, fatal)
-        if (fatal) this.#reading.mute()
-      }
+      // Who is closed for it is heard no more: its owner sees to that.
+      exceeded: (limit, fatal) => { this.#line.owner?.exceeded(limit, fatal) }
     })
   }
 

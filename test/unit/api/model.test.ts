@@ -39,6 +39,8 @@ class FakeTransport implements Transport, Wire {
   waiting (): number { return 0 }
   span (): number { return 0 }
   claim (): void {}
+  fits (): boolean { return true }
+  get roomy (): boolean { return true }
   beat (): number { return 0 }
   beatenAt (): number { return NaN }
   peek (): boolean { return false }

@@ -124,7 +124,7 @@ function open (compresses: boolean, receipts: typeof LIMITS | null): { connectio
   const { wheel } = house
   const socket = new FakeSocket(compresses)
   const rates = { messageRate: Infinity, byteRate: Infinity, pongRate: 100, payload: 1024, policy: 'pause' } as const
-  const transport = new WebSocketTransport(socket as unknown as WebSocket, socket.wire as Duplex, supervision, { defers: false, answers: true, receipts: receipts !== null, fragments: true, patience: 10_000, rates, wheel })
+  const transport = new WebSocketTransport(socket as unknown as WebSocket, socket.wire as Duplex, supervision, { defers: false, answers: true, receipts: receipts !== null, fragments: true, patience: 10_000, rates, wheel, loop: { away: 0 } })
   const connection = new Connection(house, transport, nextFd(), receipts, call)
   transport.start(supervision, lifeOf(connection))
   return { connection, transport, socket, lifeline }

@@ -22,6 +22,16 @@ test('a pong that echoes an open ping answers it, once', () => {
   assert.equal(pings.roundTrip, 40)
 })
 
+test('of one ping nothing can be made up for the next, and what is made up changes nothing', () => {
+  const pings = new Pings()
+  const first = open(pings, 0, 10)
+  const second = open(pings, 0, 20)
+  const forged = Buffer.concat([first.subarray(0, 4), second.subarray(4)])
+  // (One time in 2^30 both are the same.)
+  assert.notDeepEqual(forged, second)
+  assert.deepEqual([answered(pings, forged, 1), pings.confirmed, answered(pings, first, 1), answered(pings, second, 1)], [false, 0, true, true])
+})
+
 test('before the first answer the round trip is unknown and nothing is confirmed', () => {
   const pings = new Pings()
   open(pings, 0, 500)

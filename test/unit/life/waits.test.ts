@@ -5,8 +5,8 @@ import { Waits } from '../../../src/life/waits.js'
 import type { Awaited } from '../../../src/life/waits.js'
 
 /** A connection for which so many bytes wait. */
-function setUp (): { waits: Waits, of: { transport: { bufferedBytes: number, reader: null, asker: null }, over: boolean } } {
-  const of = { transport: { bufferedBytes: 50, reader: null, asker: null }, deliveries: null, over: false, shed () {}, stalled () {} }
+function setUp (): { waits: Waits, of: { transport: { bufferedBytes: number, reader: null, asker: null, roomy: boolean }, over: boolean } } {
+  const of = { transport: { bufferedBytes: 50, reader: null, asker: null, roomy: true }, deliveries: null, over: false, shed () {}, stalled () {} }
   return { of, waits: new Waits(of as unknown as Awaited, new Wheel(10), { limit: 100, low: 10, policy: 'drop', stallTimeout: 1000 }) }
 }
 

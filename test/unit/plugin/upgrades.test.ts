@@ -35,7 +35,7 @@ test('a socket that got an answer instead of a connection is ended, once the ans
     assert.equal(socket.destroyed, false)
   }
   // Nobody says when an answer that passed no hook of ours is whole: when it has not grown for a while.
-  clock.pass(END)
+  clock.pass(END + SLOT)
   assert.equal(socket.destroyed, true)
   assert.equal(socket.written, '')
   assert.equal(upgrades.size, 0)
@@ -62,7 +62,7 @@ test('what was written before Fastify was asked shortens nobody\'s time: it may 
   const { clock, upgrades, come } = setUp(t)
   const { request, socket } = come()
   socket.bytesWritten += 50
-  clock.pass(TIMEOUT - SLOT)
+  clock.pass(TIMEOUT)
   assert.equal(upgrades.adopt(request)?.socket, socket)
   assert.equal(socket.destroyed, false)
 })
@@ -80,7 +80,7 @@ test('when Fastify says that the answer is sent, the socket is ended at once', (
 test('what was written before the upgrade, on a connection kept alive, is no answer', (t) => {
   const { clock, upgrades, come } = setUp(t)
   const { socket } = come(new FakeSocket(5000))
-  clock.pass(TIMEOUT - SLOT)
+  clock.pass(TIMEOUT)
   assert.equal(socket.destroyed, false)
   assert.equal(upgrades.size, 1)
 })
@@ -88,7 +88,7 @@ test('what was written before the upgrade, on a connection kept alive, is no ans
 test('an upgrade that nobody decides gets a 503 after upgradeTimeout', (t) => {
   const { clock, tally, come } = setUp(t)
   const { socket } = come()
-  clock.pass(TIMEOUT - SLOT)
+  clock.pass(TIMEOUT)
   assert.equal(socket.destroyed, false)
   clock.pass(SLOT)
   assert.match(socket.written, /^HTTP\/1\.1 503 .*\r\n(.+\r\n)+\r\n$/)
@@ -99,7 +99,7 @@ test('an upgrade that nobody decides gets a 503 after upgradeTimeout', (t) => {
 test('an upgrade to whatever else that nobody decides gets its 503 as well', (t) => {
   const { clock, tally, come } = setUp(t)
   for (const other of ['h2c', 'websocket, h2c', 'foo']) come().request.headers.upgrade = other
-  clock.pass(TIMEOUT)
+  clock.pass(TIMEOUT + SLOT)
   assert.deepEqual(tally.upgrades, { refused: 3, timedOut: 3 })
 })
 
@@ -199,7 +199,7 @@ test('an answer that Fastify streams has its time as long as it grows, and no mo
   upgrades.routed(request, { sent: false, raw: { headersSent: true, writableEnded: false } })
   for (let i = 0; i < 10; i++) {
     socket.bytesWritten += 10
-    clock.pass(TIMEOUT - SLOT)
+    clock.pass(TIMEOUT)
     assert.equal(socket.destroyed, false)
   }
   clock.pass(2 * TIMEOUT)
@@ -281,7 +281,7 @@ test('behind a 1xx answer it is as undecided as before: it keeps its place and i
   upgrades.routed(request, { sent: false, raw: { headersSent: false, writableEnded: false } })
   upgrades.admitted(request, () => { left++ })
   socket.bytesWritten += 50
-  clock.pass(TIMEOUT - SLOT)
+  clock.pass(TIMEOUT)
   assert.deepEqual([upgrades.size, upgrades.waits(request), left], [1, true, 0])
   const other = come()
   upgrades.routed(other.request, { sent: false, raw: { headersSent: false, writableEnded: false } })

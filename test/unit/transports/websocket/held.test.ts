@@ -69,9 +69,10 @@ test('what an entry counts beside its bytes is about what it costs', async () =>
 test('a ping that is answered later keeps its payload alone', async () => {
   const wheel = new Wheel(1_000)
   const rates = { messageRate: Infinity, byteRate: Infinity, pongRate: 1, payload: 1_000, policy: 'pause' } as const
-  const gate = { throttle () {}, release: () => Infinity, answer () {}, exceeded () {} }
+  const gate = { throttle () {}, release: () => Infinity, rested: 0 }
+  const owner = { answer () {}, exceeded () {} }
   const intakes = Array.from({ length: 5_000 }, () => {
-    const intake = new Intake(rates, wheel, gate)
+    const intake = new Intake({ rates, wheel, loop: { away: 0 } }, gate, owner)
     // All but the payload is there.
     for (let i = 0; i < 2; i++) intake.pinged(Buffer.alloc(0))
     return intake

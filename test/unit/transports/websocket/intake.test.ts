@@ -25,12 +25,14 @@ function setUp (t: TestContext, rates: Partial<Rates>): World {
   const wheel = new Wheel(10, clock.now, 1000)
   const happened: string[] = []
   const waiting: Array<{ name: string, time: number }> = []
-  const intake = new Intake({ ...off, ...rates }, wheel, {
+  const intake = new Intake({ rates: { ...off, ...rates }, wheel, loop: wheel }, {
+    rested: 0,
     throttle: (on) => { happened.push(on ? 'pause' : 'resume') },
     release: (now) => {
       while (waiting.length > 0 && waiting[0]!.time <= now) world.onOut(waiting.shift()!.name)
       return waiting[0]?.time ?? Infinity
-    },
+    }
+  }, {
     answer: (payload) => { happened.push(`pong ${payload.toString()}`) },
     exceeded: (limit, fatal) => { happened.push(fatal ? `close for ${limit}` : limit) }
   })

@@ -20,6 +20,15 @@ test('every ping is answered at once while little waits', () => {
   assert.deepEqual(written, ['a', 'b', 'c'])
 })
 
+test('an answer is a copy: it may have to wait, and keeps nothing of what the ping came in', () => {
+  const answers: Buffer[] = []
+  const pongs = new Pongs(new PassThrough(), { open: true, untaken: 0, writePong: (payload) => { answers.push(payload) } })
+  const chunk = Buffer.alloc(65_536, 'a')
+  pongs.answer(chunk.subarray(10, 14))
+  chunk.fill('x')
+  assert.deepEqual(answers.map((payload) => [String(payload), payload.buffer.byteLength]), [['aaaa', 4]])
+})
+
 test('while more than 64 KiB waits only the last is kept, a copy, and answered when it has been taken', () => {
   const { stream, wire, pongs, written } = make()
   wire.untaken = MUCH

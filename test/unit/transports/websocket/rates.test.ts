@@ -84,9 +84,9 @@ function make (t: TestContext, rates: Partial<Rates>): World {
     }
   } as unknown as Supervision
   const all: Rates = { messageRate: Infinity, byteRate: Infinity, pongRate: 100, payload: 1_000, policy: 'pause', ...rates }
-  const transport = new WebSocketTransport(socket as unknown as WebSocket, stream as unknown as Duplex, supervision, { defers: false, answers: true, receipts: false, fragments: true, patience: 10_000, rates: all, wheel })
+  const transport = new WebSocketTransport(socket as unknown as WebSocket, stream as unknown as Duplex, supervision, { defers: false, answers: true, receipts: false, fragments: true, patience: 10_000, rates: all, wheel, loop: { away: 0 } })
   socket.transport = transport
-  const owner: Partial<TransportOwner> = { came () {}, ignored () {}, queued () {}, flushed () {}, closing () {}, dropped () {}, exceeded: (limit) => { limited.push(limit) }, ended () {} }
+  const owner: Partial<TransportOwner> = { came () {}, took () {}, ignored () {}, queued () {}, flushed () {}, closing () {}, dropped () {}, exceeded: (limit) => { limited.push(limit) }, ended () {} }
   transport.start(supervision, owner as TransportOwner)
   let number = 0
   return {

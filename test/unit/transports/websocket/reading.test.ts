@@ -41,6 +41,7 @@ function make (): { socket: FakeSocket, reading: Reading, drops: Array<[number, 
     emit: (_socket: unknown, event: string, ...args: unknown[]) => { socket.emit(event, ...args) }
   } as unknown as Bare
   const owner = {
+    took () {},
     dropped: (messages: number, bytes: number) => { drops.push([messages, bytes]) },
     ignored: () => { socket.ignored++ },
     // Who waits is to look again: an answer will not be seen.

@@ -25,6 +25,7 @@ class FakeSupervisor implements Supervisor {
   listening (): void { this.calls.push('listening') }
   faulted (): void { this.calls.push('faulted') }
   threw (error: unknown): void { this.errors.push(error); this.onThrew() }
+  signalling (): void { this.calls.push('signalling') }
   sending (): boolean { this.calls.push('sending'); return false }
   notSent (before: boolean): void { this.calls.push(`not sent ${before}`) }
   sent (fin: boolean): void { this.calls.push(`sent ${fin}`) }
@@ -300,7 +301,7 @@ test('a ping or pong of the app\'s is announced before it is sent', async (t) =>
     supervisor.calls = []
     let done = false
     socket[kind]('it', undefined, () => { done = true })
-    assert.deepEqual(supervisor.calls, ['sending'])
+    assert.deepEqual(supervisor.calls, ['signalling'])
     const [data] = await once(client, kind)
     assert.equal(String(data), 'it')
     assert.equal(done, true)

@@ -99,8 +99,8 @@ function make ({ extensions = '', counts = true, plain = true } = {}): Made {
       resume: () => {}
     }
   } as unknown as Supervision
-  const transport = new WebSocketTransport(socket as unknown as WebSocket, stream as unknown as Duplex, supervision, { defers: false, answers: true, receipts: false, fragments: true, patience: 10_000, rates, wheel: new Wheel(50) })
-  transport.start(supervision, { failed () {}, flushed () {}, dropped () {}, came () {}, ignored () {}, exceeded () {}, received () {}, unsent () {}, closing () {}, queued () {}, ended: (end) => { ends.push(end) } })
+  const transport = new WebSocketTransport(socket as unknown as WebSocket, stream as unknown as Duplex, supervision, { defers: false, answers: true, receipts: false, fragments: true, patience: 10_000, rates, wheel: new Wheel(50), loop: { away: 0 } })
+  transport.start(supervision, { failed () {}, flushed () {}, dropped () {}, came () {}, took () {}, detached () {}, ignored () {}, exceeded () {}, received () {}, unsent () {}, closing () {}, queued () {}, ended: (end) => { ends.push(end) } })
   return { transport, socket, stream, relayed, ends }
 }
 
